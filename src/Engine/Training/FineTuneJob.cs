@@ -1,0 +1,21 @@
+namespace FineTuneStudio.Engine.Training;
+
+/// <summary>One labelled text; <paramref name="Label"/> is an index into the job's labels.</summary>
+public sealed record LabeledText(long RowId, string Text, int Label);
+
+/// <summary>Everything a run needs. Nothing outside <paramref name="OutputFolder"/> is written.</summary>
+public sealed record FineTuneJob(RunRecipe Recipe, string BaseFolder, IReadOnlyList<string> Labels,
+    IReadOnlyList<LabeledText> Train, IReadOnlyList<LabeledText> Validation, string OutputFolder);
+
+/// <summary>What a person asks of a run under way: nothing, to end it with its best checkpoint, or to drop it.</summary>
+public enum StopRequest { None, Stop, Cancel }
+
+/// <summary>How a run ended.</summary>
+public enum FineTuneOutcome { Finished, StoppedEarly, StoppedByPerson, Cancelled }
+
+/// <summary>The end of a run. <paramref name="BestMetric"/> is the recipe's metric at <paramref name="BestStep"/>, NaN where
+/// nothing was evaluated; <paramref name="BestFolder"/> is a complete Hugging Face folder, null where there is none.</summary>
+public sealed record FineTuneResult(FineTuneOutcome Outcome, int BestStep, double BestMetric, int StepsDone, string? BestFolder);
+
+/// <summary>A run that cannot start or go on; the message is one plain sentence for the person who launched it.</summary>
+public sealed class TrainingException(string message) : Exception(message);

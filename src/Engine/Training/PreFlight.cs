@@ -1,0 +1,149 @@
+using System.Globalization;
+
+namespace FineTuneStudio.Engine.Training;
+
+/// <summary>Block: the run cannot be launched. Warn: it can, and something will not do what it seems to. Note: worth knowing.</summary>
+public enum Severity { Block, Warn, Note }
+
+/// <summary>One thing found before launch; <paramref name="Field"/> names the recipe field that mends it, where one does.</summary>
+public sealed record PreFlightFinding(string Id, Severity Severity, string Sentence, string? Field);
+
+/// <summary>What the check needs to know about data and model. <paramref name="TokenLengths"/> are the untruncated lengths of
+/// the train rows with special tokens; <paramref name="Origin"/> is pretrained, random or unknown.</summary>
+public sealed record PreFlightFacts(int TrainRows, int ValidationRows, int Labels, IReadOnlyList<int> TokenLengths,
+    int MaxPositions, int Blocks, double? SuggestedLearningRate, string Origin);
+
+/// <summary>Names every setting of a recipe that is impossible, inert or contradictory on the given data and model.</summary>
+public static class PreFlight
+{
+    /// <summary>Learning rates at which BERT-like models are usually fine-tuned (Devlin et al. 2019 searched 2e-5 to 5e-5), with a margin.</summary>
+    private const double LowestPretrainedRate = 5e-6, HighestPretrainedRate = 3e-4, HighestHeadRate = 3e-2, LowestRandomRate = 1e-4;
+
+    /// <summary>The findings, worst first; empty when there is nothing to say.</summary>
+    public static IReadOnlyList<PreFlightFinding> Check(RunRecipe recipe, PreFlightFacts facts)
+    {
+        var findings = new List<PreFlightFinding>();
+        void Add(Severity severity, string id, string? field, FormattableString sentence) =>
+            findings.Add(new(id, severity, FormattableString.Invariant(sentence), field));
+
+        foreach (var field in RunRecipe.Fields)
+            if (field.Problem(recipe) is { } problem) findings.Add(new("out-of-range", Severity.Block, problem, field.Name));
+        if (facts.TrainRows == 0) Add(Severity.Block, "no-train-rows", null, $"There are no train rows to learn from; import labelled rows or change the split.");
+        if (facts.Labels < 2) Add(Severity.Block, "one-label", null, $"The data has {Count(facts.Labels, "label")}; a classifier needs at least two.");
+        if (findings.Count > 0) return findings;
+
+        var plan = TrainingPlan.For(recipe, facts.TrainRows);
+        CheckSteps(recipe, facts, plan, Add);
+        CheckLengths(recipe, facts, Add);
+        CheckLayers(recipe, facts, Add);
+        CheckEvaluation(recipe, facts, plan, Add);
+        CheckLearningRate(recipe, facts, Add);
+        return findings.OrderBy(f => f.Severity).ToList();
+    }
+
+    private delegate void Report(Severity severity, string id, string? field, FormattableString sentence);
+
+    private static void CheckSteps(RunRecipe recipe, PreFlightFacts facts, TrainingPlan plan, Report add)
+    {
+        if (plan.WarmupSteps >= plan.TotalSteps)
+            add(Severity.Block, "warm-up-whole-run", "WarmupRatio", $"The run has only {Count(plan.TotalSteps, "step")} and warm-up takes {Count(plan.WarmupSteps, "step")}, so the learning rate never reaches its value; set warm-up to 0 or train for more epochs or with a smaller batch.");
+        else if (plan.WarmupSteps * 2 > plan.TotalSteps)
+            add(Severity.Warn, "warm-up-most-of-run", "WarmupRatio", $"Warm-up takes {plan.WarmupSteps} of the run's {plan.TotalSteps} steps; the learning rate is at its value for almost none of the run.");
+        if (recipe.BatchSize > facts.TrainRows)
+            add(Severity.Warn, "batch-larger-than-data", "BatchSize", $"The batch size is {recipe.BatchSize} but there are only {Count(facts.TrainRows, "train row")}, so every epoch is one step; choose at most {Math.Max(1, facts.TrainRows / 8)}.");
+        if (plan.TotalSteps < 20)
+            add(Severity.Warn, "few-steps", "Epochs", $"The whole run is only {Count(plan.TotalSteps, "step")}; a new head rarely learns in fewer than some tens. More epochs or a smaller batch give more steps.");
+        if (facts.TrainRows < 8 * facts.Labels)
+            add(Severity.Warn, "few-rows-per-label", null, $"There are {Count(facts.TrainRows, "train row")} for {facts.Labels} labels, fewer than 8 a label on average; expect weak scores on rare labels.");
+    }
+
+    private static void CheckLengths(RunRecipe recipe, PreFlightFacts facts, Report add)
+    {
+        if (recipe.MaxLength > facts.MaxPositions)
+            add(Severity.Block, "max-length-over-positions", "MaxLength", $"Max length is {recipe.MaxLength} tokens but the base model has only {facts.MaxPositions} positions; set it to {facts.MaxPositions} or less.");
+        var rows = facts.TokenLengths.Count;
+        var cut = facts.TokenLengths.Count(length => length > recipe.MaxLength);
+        if (cut * 100L <= rows) return;
+        var sorted = facts.TokenLengths.Order().ToList();
+        // The smallest length that cuts at most 1 % of the rows: all but floor(rows / 100) of them must fit.
+        var enough = sorted[rows - 1 - rows / 100];
+        var ceiling = Math.Min(facts.MaxPositions, 512);
+        var share = (100.0 * cut / rows).ToString("0.0", CultureInfo.InvariantCulture);
+        var mend = enough <= ceiling ? $"a max length of {enough} would cut at most 1 %"
+            : $"it would take {enough} to cut at most 1 %, which is more than the {ceiling} this model allows, so shorten or split the texts";
+        add(Severity.Warn, "text-cut", "MaxLength", $"{share} % of the train rows ({cut} of {rows}) are longer than {recipe.MaxLength} tokens and will be cut; {mend} (the longest row has {sorted[^1]}).");
+    }
+
+    private static void CheckLayers(RunRecipe recipe, PreFlightFacts facts, Report add)
+    {
+        if (recipe.TrainableLayers == TrainableLayers.LastBlocks && recipe.LastBlocks > facts.Blocks)
+            add(Severity.Block, "last-blocks-over-blocks", "LastBlocks", $"Last blocks is {recipe.LastBlocks} but the base model has {Count(facts.Blocks, "block")}; choose at most {facts.Blocks}, or all layers.");
+        if (recipe.TrainableLayers == TrainableLayers.LastBlocks && recipe.LastBlocks == facts.Blocks)
+            add(Severity.Note, "last-blocks-are-all", "LastBlocks", $"Last blocks covers all {Count(facts.Blocks, "block")} of the model; only the embeddings stay as they are.");
+        if (recipe.TrainableLayers != TrainableLayers.LastBlocks && recipe.LastBlocks != (int)RunRecipe.Field("LastBlocks")!.Default)
+            add(Severity.Warn, "last-blocks-inert", "LastBlocks", $"Last blocks is set to {recipe.LastBlocks} but has no effect, because trainable layers is {recipe.TrainableLayers}.");
+        if (recipe.TrainableLayers != TrainableLayers.HeadOnly) return;
+        if (recipe.Dropout > 0)
+            add(Severity.Note, "dropout-head-only", "Dropout", $"With only the head training, dropout acts only just before the head; the frozen layers run without it.");
+        if (recipe.WeightDecay > 0)
+            add(Severity.Note, "weight-decay-head-only", "WeightDecay", $"With only the head training, weight decay acts on the head's weight matrix alone.");
+        if (facts.Origin == "random")
+            add(Severity.Warn, "head-only-on-random", "TrainableLayers", $"Only the head trains, on a base model with random weights: it has learned nothing that the head could use. Train all layers.");
+    }
+
+    private static void CheckEvaluation(RunRecipe recipe, PreFlightFacts facts, TrainingPlan plan, Report add)
+    {
+        if (recipe.EvaluationsPerEpoch == 0)
+        {
+            add(Severity.Warn, "evaluation-off", "EvaluationsPerEpoch", $"Evaluations are off: over-fitting will not be seen, and the last weights are kept instead of the best.");
+            if (recipe.EarlyStoppingPatience > 0)
+                add(Severity.Warn, "patience-without-evaluation", "EarlyStoppingPatience", $"Early stopping patience is {recipe.EarlyStoppingPatience} but evaluations are off, so it can never act; turn evaluations on or set it to 0.");
+            if (recipe.Metric != (SelectionMetric)RunRecipe.Field("Metric")!.Default)
+                add(Severity.Warn, "metric-inert", "Metric", $"Best checkpoint by {recipe.Metric} has no effect, because evaluations are off.");
+            return;
+        }
+        if (facts.ValidationRows == 0)
+            add(Severity.Block, "no-validation-rows", "EvaluationsPerEpoch", $"There are no validation rows, so the {plan.EvaluationSteps.Count} planned evaluations cannot be done; give validation a share of the split, or set evaluations per epoch to 0.");
+        else if (facts.ValidationRows < 2 * facts.Labels)
+            add(Severity.Warn, "small-validation", null, $"Validation has {Count(facts.ValidationRows, "row")} for {facts.Labels} labels; its numbers will jump about, and so will the choice of the best checkpoint.");
+        if (recipe.EvaluationsPerEpoch > plan.StepsPerEpoch)
+            add(Severity.Warn, "more-evaluations-than-steps", "EvaluationsPerEpoch", $"{recipe.EvaluationsPerEpoch} evaluations per epoch were asked for but an epoch has only {Count(plan.StepsPerEpoch, "step")}; the run evaluates after each step and no more often.");
+        var evaluations = plan.EvaluationSteps.Count;
+        // The first evaluation is always the best so far, and stopping at the last one saves nothing.
+        if (recipe.EarlyStoppingPatience > 0 && recipe.EarlyStoppingPatience > evaluations - 2)
+            add(Severity.Warn, "patience-never-fires", "EarlyStoppingPatience", evaluations < 3
+                ? $"Early stopping can never act: the run has only {Count(evaluations, "evaluation")}. Train for more epochs, evaluate more often, or set patience to 0."
+                : (FormattableString)$"Early stopping patience is {recipe.EarlyStoppingPatience} but the run has only {evaluations} evaluations, so it can never act; choose at most {evaluations - 2}, or evaluate more often.");
+        if (recipe.EarlyStoppingPatience == 0 && recipe.Epochs > 10)
+            add(Severity.Note, "long-without-early-stopping", "EarlyStoppingPatience", $"The run goes on for all {recipe.Epochs} epochs even if validation gets worse; early stopping would end it.");
+    }
+
+    private static void CheckLearningRate(RunRecipe recipe, PreFlightFacts facts, Report add)
+    {
+        var rate = recipe.LearningRate;
+        if (facts.SuggestedLearningRate is { } suggested)
+        {
+            if (rate > suggested * 5 || rate < suggested / 5)
+                add(Severity.Warn, "rate-unlike-suggested", "LearningRate", $"The learning rate is {rate:0.######e-0}; this base model suggests {suggested:0.######e-0}, {(rate > suggested ? rate / suggested : suggested / rate):0.#} times {(rate > suggested ? "less" : "more")}.");
+        }
+        else if (facts.Origin == "random")
+        {
+            if (rate < LowestRandomRate)
+                add(Severity.Warn, "rate-low-for-random", "LearningRate", $"The learning rate is {rate:0.######e-0}; a model with random weights usually needs about 1e-3 to learn anything in {recipe.Epochs} epochs.");
+        }
+        else
+        {
+            var highest = recipe.TrainableLayers == TrainableLayers.HeadOnly ? HighestHeadRate : HighestPretrainedRate;
+            if (rate > highest)
+                add(Severity.Warn, "rate-too-high", "LearningRate", $"The learning rate is {rate:0.######e-0}, far above the usual 1e-5 to 1e-4 for a pretrained model; it will probably destroy what the model knows.");
+            if (rate < LowestPretrainedRate)
+                add(Severity.Warn, "rate-too-low", "LearningRate", $"The learning rate is {rate:0.######e-0}, far below the usual 1e-5 to 1e-4; the new head will hardly move from where it starts.");
+        }
+        if (facts.Origin == "random")
+            add(Severity.Warn, "origin-random", null, $"The base model's weights are random, not pretrained: good for practice, and weak for real use.");
+        else if (facts.Origin != "pretrained")
+            add(Severity.Warn, "origin-unknown", null, $"Nobody said whether the base model was pretrained; its origin counts as unknown, not as pretrained.");
+    }
+
+    private static string Count(int number, string noun) => number.ToString(CultureInfo.InvariantCulture) + " " + noun + (number == 1 ? "" : "s");
+}

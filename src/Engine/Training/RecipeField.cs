@@ -1,0 +1,149 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
+
+namespace FineTuneStudio.Engine.Training;
+
+/// <summary>How a field is typed and shown.</summary>
+public enum RecipeFieldKind { Integer, Number, Choice }
+
+/// <summary>One value of a choice field: what is stored, and what a person reads.</summary>
+public sealed record RecipeChoice(string Value, string Label);
+
+/// <summary>
+/// One field of <see cref="RunRecipe"/>: its words, its range, and how to read and change it. Values are boxed
+/// <see cref="int"/>, <see cref="double"/> or the field's enum; text is always in the invariant culture.
+/// </summary>
+public sealed record RecipeField
+{
+    private readonly Func<RunRecipe, object> get;
+    private readonly Func<RunRecipe, object, RunRecipe> with;
+
+    private RecipeField(string name, string label, string group, RecipeFieldKind kind, double? min, double? max,
+        IReadOnlyList<RecipeChoice> choices, string? unit, string help, RunRecipe defaults,
+        Func<RunRecipe, object> get, Func<RunRecipe, object, RunRecipe> with)
+    {
+        (Name, Label, Group, Kind, Min, Max, Choices, Unit, Help, this.get, this.with) =
+            (name, label, group, kind, min, max, choices, unit, help, get, with);
+        Default = get(defaults);
+    }
+
+    /// <summary>The property's name, such as <c>LearningRate</c>.</summary>
+    public string Name { get; }
+
+    /// <summary>The name in recipe.json, such as <c>learningRate</c>.</summary>
+    public string JsonName => char.ToLowerInvariant(Name[0]) + Name[1..];
+
+    /// <summary>What a person reads beside the control.</summary>
+    public string Label { get; }
+
+    /// <summary>The part of the form it belongs to.</summary>
+    public string Group { get; }
+
+    public RecipeFieldKind Kind { get; }
+
+    public object Default { get; }
+
+    /// <summary>Smallest value allowed; null for a choice.</summary>
+    public double? Min { get; }
+
+    /// <summary>Largest value allowed; null for a choice.</summary>
+    public double? Max { get; }
+
+    /// <summary>The values of a choice; empty for numbers.</summary>
+    public IReadOnlyList<RecipeChoice> Choices { get; }
+
+    /// <summary>What one of it is (<c>tokens</c>, <c>rows</c>), where it has a unit.</summary>
+    public string? Unit { get; }
+
+    /// <summary>One sentence.</summary>
+    public string Help { get; }
+
+    public object Get(RunRecipe recipe) => get(recipe);
+
+    public RunRecipe With(RunRecipe recipe, object value) => with(recipe, value);
+
+    public bool IsDefault(RunRecipe recipe) => get(recipe).Equals(Default);
+
+    /// <summary>A value as it is typed: <c>5e-05</c>, <c>16</c>, <c>Linear</c>.</summary>
+    public string Text(object value) => value is double number
+        ? number.ToString("R", CultureInfo.InvariantCulture)
+        : Convert.ToString(value, CultureInfo.InvariantCulture)!;
+
+    /// <summary>Reads typed text; throws <see cref="FormatException"/> with a sentence where it is not of this field's kind.</summary>
+    public object Parse(string text) => TryParse(text, out var value, out var problem) ? value : throw new FormatException(problem);
+
+    /// <summary>Reads typed text; the range is left to <see cref="Problem"/>.</summary>
+    public bool TryParse(string text, [NotNullWhen(true)] out object? value, [NotNullWhen(false)] out string? problem)
+    {
+        (value, problem) = (null, null);
+        text = text.Trim();
+        if (Kind == RecipeFieldKind.Integer && int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var whole)) value = whole;
+        if (Kind == RecipeFieldKind.Number && double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) && double.IsFinite(number)) value = number;
+        if (Kind == RecipeFieldKind.Choice && Choices.FirstOrDefault(c => string.Equals(c.Value, text, StringComparison.OrdinalIgnoreCase)) is { } choice)
+            value = Enum.Parse(Default.GetType(), choice.Value);
+        if (value is null) problem = $"{Label} is \"{(text.Length > 40 ? text[..40] + "…" : text)}\"; expected {Expected}.";
+        return value is not null;
+    }
+
+    /// <summary>The sentence that says what is wrong with this field of the recipe, or null.</summary>
+    public string? Problem(RunRecipe recipe)
+    {
+        var value = get(recipe);
+        var fine = Kind == RecipeFieldKind.Choice
+            ? Enum.IsDefined(value.GetType(), value)
+            : Convert.ToDouble(value, CultureInfo.InvariantCulture) is var number && number >= Min && number <= Max;
+        return fine ? null : $"{Label} is {Text(value)}; expected {Expected}.";
+    }
+
+    private string Expected => Kind switch
+    {
+        RecipeFieldKind.Choice => $"one of {string.Join(", ", Choices.Select(c => c.Value))}",
+        RecipeFieldKind.Integer => $"a whole number from {Text((long)Min!)} to {Text((long)Max!)}",
+        _ => $"a number from {Text(Min!)} to {Text(Max!)}",
+    };
+
+    internal static IReadOnlyList<RecipeField> Describe(RunRecipe defaults)
+    {
+        RecipeField Whole(string name, string label, string group, int min, int max, string? unit, string help, Func<RunRecipe, int> get, Func<RunRecipe, int, RunRecipe> with) =>
+            new(name, label, group, RecipeFieldKind.Integer, min, max, [], unit, help, defaults, r => get(r), (r, v) => with(r, (int)v));
+        RecipeField Number(string name, string label, string group, double min, double max, string? unit, string help, Func<RunRecipe, double> get, Func<RunRecipe, double, RunRecipe> with) =>
+            new(name, label, group, RecipeFieldKind.Number, min, max, [], unit, help, defaults, r => get(r), (r, v) => with(r, (double)v));
+        RecipeField Choice<T>(string name, string label, string group, RecipeChoice[] choices, string help, Func<RunRecipe, T> get, Func<RunRecipe, T, RunRecipe> with) where T : struct, Enum =>
+            new(name, label, group, RecipeFieldKind.Choice, null, null, choices, null, help, defaults, r => get(r), (r, v) => with(r, (T)v));
+
+        const string training = "Training", rate = "Learning rate", regularisation = "Regularisation", layers = "Layers", evaluation = "Evaluation";
+        return
+        [
+            Whole("Epochs", "Epochs", training, 1, 100, "passes", "How many times the run goes through all train rows.",
+                r => r.Epochs, (r, v) => r with { Epochs = v }),
+            Whole("BatchSize", "Batch size", training, 1, 512, "rows", "How many rows each step learns from; larger is steadier, smaller takes more steps.",
+                r => r.BatchSize, (r, v) => r with { BatchSize = v }),
+            Whole("MaxLength", "Max length", training, 8, 512, "tokens", "Texts longer than this many tokens are cut at the end.",
+                r => r.MaxLength, (r, v) => r with { MaxLength = v }),
+            Whole("Seed", "Seed", training, 0, int.MaxValue, null, "The same seed on the same data and machine gives the same run.",
+                r => r.Seed, (r, v) => r with { Seed = v }),
+            Number("LearningRate", "Learning rate", rate, 1e-7, 1, null, "How far each step moves the weights; pretrained models usually want 1e-5 to 1e-4.",
+                r => r.LearningRate, (r, v) => r with { LearningRate = v }),
+            Number("WarmupRatio", "Warm-up", rate, 0, 0.5, "share of the run", "The share of all steps over which the learning rate climbs from zero.",
+                r => r.WarmupRatio, (r, v) => r with { WarmupRatio = v }),
+            Choice("Schedule", "Schedule", rate, [new("Linear", "Linear to zero"), new("Cosine", "Cosine to zero"), new("Constant", "Constant")],
+                "How the learning rate falls after warm-up.", r => r.Schedule, (r, v) => r with { Schedule = v }),
+            Number("WeightDecay", "Weight decay", regularisation, 0, 1, null, "Pulls weights towards zero at each step; norms and biases are left alone.",
+                r => r.WeightDecay, (r, v) => r with { WeightDecay = v }),
+            Number("Dropout", "Dropout", regularisation, 0, 0.9, "share", "The share of activations switched off at random while training.",
+                r => r.Dropout, (r, v) => r with { Dropout = v }),
+            Number("GradientClipping", "Gradient clipping", regularisation, 0, 100, "norm", "Gradients longer than this are shortened to it; 0 turns clipping off.",
+                r => r.GradientClipping, (r, v) => r with { GradientClipping = v }),
+            Choice("TrainableLayers", "Trainable layers", layers, [new("All", "All layers"), new("HeadOnly", "Only the new head"), new("LastBlocks", "Head and last blocks")],
+                "Which parts of the model may change; the head for your labels always does.", r => r.TrainableLayers, (r, v) => r with { TrainableLayers = v }),
+            Whole("LastBlocks", "Last blocks", layers, 1, 48, "blocks", "How many of the model's last blocks train, when trainable layers is set to head and last blocks.",
+                r => r.LastBlocks, (r, v) => r with { LastBlocks = v }),
+            Whole("EvaluationsPerEpoch", "Evaluations per epoch", evaluation, 0, 50, null, "How often in each epoch the model is measured on the validation rows; 0 turns it off.",
+                r => r.EvaluationsPerEpoch, (r, v) => r with { EvaluationsPerEpoch = v }),
+            Whole("EarlyStoppingPatience", "Early stopping patience", evaluation, 0, 100, "evaluations", "The run ends after this many evaluations in a row without improvement; 0 turns it off.",
+                r => r.EarlyStoppingPatience, (r, v) => r with { EarlyStoppingPatience = v }),
+            Choice("Metric", "Best checkpoint by", evaluation, [new("MacroF1", "Macro-F1"), new("Accuracy", "Accuracy"), new("ValidationLoss", "Validation loss")],
+                "The validation number that decides which checkpoint is kept as the best.", r => r.Metric, (r, v) => r with { Metric = v }),
+        ];
+    }
+}

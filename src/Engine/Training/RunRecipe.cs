@@ -1,0 +1,140 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+
+namespace FineTuneStudio.Engine.Training;
+
+/// <summary>How the learning rate moves after warm-up.</summary>
+public enum Schedule { Linear, Cosine, Constant }
+
+/// <summary>Which parameters the optimizer may change; the classifier head always trains.</summary>
+public enum TrainableLayers { All, HeadOnly, LastBlocks }
+
+/// <summary>The validation number that picks the best checkpoint.</summary>
+public enum SelectionMetric { MacroF1, Accuracy, ValidationLoss }
+
+/// <summary>
+/// Every setting of a fine-tuning run. The record describes its own fields (<see cref="Fields"/>), checks them
+/// (<see cref="Validate"/>), and reads and writes itself as JSON; forms, command line and stored runs all go through it.
+/// </summary>
+public sealed record RunRecipe
+{
+    /// <summary>Passes over the train rows, 1 to 100.</summary>
+    public int Epochs { get; init; } = 3;
+
+    /// <summary>Peak learning rate of AdamW, 1e-7 to 1.</summary>
+    public double LearningRate { get; init; } = 5e-5;
+
+    /// <summary>Rows a step, 1 to 512.</summary>
+    public int BatchSize { get; init; } = 16;
+
+    /// <summary>Tokens a text may have, special tokens included, 8 to 512; longer texts are cut.</summary>
+    public int MaxLength { get; init; } = 128;
+
+    /// <summary>Share of all steps over which the rate climbs from 0, 0 to 0.5.</summary>
+    public double WarmupRatio { get; init; } = 0.1;
+
+    /// <summary>Shape of the rate after warm-up.</summary>
+    public Schedule Schedule { get; init; } = Schedule.Linear;
+
+    /// <summary>Decoupled weight decay (Loshchilov and Hutter 2019), 0 to 1; never on norms and biases.</summary>
+    public double WeightDecay { get; init; } = 0.01;
+
+    /// <summary>Dropout probability while training, 0 to 0.9.</summary>
+    public double Dropout { get; init; } = 0.1;
+
+    /// <summary>Largest global gradient norm, 0 to 100; 0 leaves gradients alone.</summary>
+    public double GradientClipping { get; init; } = 1.0;
+
+    /// <summary>Which layers train.</summary>
+    public TrainableLayers TrainableLayers { get; init; } = TrainableLayers.All;
+
+    /// <summary>How many of the last encoder blocks train when <see cref="TrainableLayers"/> says so, 1 to 48.</summary>
+    public int LastBlocks { get; init; } = 1;
+
+    /// <summary>Seed of the new head, the shuffling and dropout.</summary>
+    public int Seed { get; init; } = 42;
+
+    /// <summary>Evaluations on the validation rows in each epoch, 0 to 50; 0 is off.</summary>
+    public int EvaluationsPerEpoch { get; init; } = 2;
+
+    /// <summary>Evaluations in a row without improvement before the run ends, 0 to 100; 0 is off.</summary>
+    public int EarlyStoppingPatience { get; init; } = 3;
+
+    /// <summary>What picks the best checkpoint.</summary>
+    public SelectionMetric Metric { get; init; } = SelectionMetric.MacroF1;
+
+    /// <summary>Every field with its range, default and help, in the order of the form.</summary>
+    public static IReadOnlyList<RecipeField> Fields { get; } = RecipeField.Describe(new RunRecipe());
+
+    /// <summary>The field called <paramref name="name"/>, whatever its letter case; null where there is none.</summary>
+    public static RecipeField? Field(string name) =>
+        Fields.FirstOrDefault(f => string.Equals(f.Name, name, StringComparison.OrdinalIgnoreCase));
+
+    /// <summary>One sentence for each field out of range: what was found and what was expected. Empty when all is well.</summary>
+    public IReadOnlyList<string> Validate() =>
+        Fields.Select(f => f.Problem(this)).Where(p => p is not null).Select(p => p!).ToList();
+
+    /// <summary>All fields in a fixed order, so equal recipes give equal text.</summary>
+    public string ToJson()
+    {
+        using var buffer = new MemoryStream();
+        var options = new JsonWriterOptions { Indented = true, NewLine = "\n", Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+        using (var writer = new Utf8JsonWriter(buffer, options))
+        {
+            writer.WriteStartObject();
+            foreach (var field in Fields)
+            {
+                writer.WritePropertyName(field.JsonName);
+                if (field.Kind == RecipeFieldKind.Choice) writer.WriteStringValue(field.Text(field.Get(this)));
+                else writer.WriteRawValue(JsonNumber(field.Get(this)));
+            }
+            writer.WriteEndObject();
+        }
+        return Encoding.UTF8.GetString(buffer.ToArray());
+    }
+
+    /// <summary>
+    /// Reads a recipe; fields left out keep their defaults. Throws <see cref="FormatException"/> with a sentence that names
+    /// every unknown or repeated field and every value of the wrong kind. Ranges are left to <see cref="Validate"/>.
+    /// </summary>
+    public static RunRecipe FromJson(string json)
+    {
+        JsonDocument document;
+        try { document = JsonDocument.Parse(json); }
+        catch (JsonException broken)
+        {
+            throw new FormatException($"The recipe is not valid JSON (line {broken.LineNumber + 1}, position {broken.BytePositionInLine + 1}); " +
+                "write one object such as { \"learningRate\": 5e-5 }.");
+        }
+        using (document)
+        {
+            if (document.RootElement.ValueKind != JsonValueKind.Object)
+                throw new FormatException($"The recipe is a JSON {document.RootElement.ValueKind.ToString().ToLowerInvariant()}; expected one object such as {{ \"learningRate\": 5e-5 }}.");
+            var recipe = new RunRecipe();
+            var problems = new List<string>();
+            var unknown = new List<string>();
+            var seen = new HashSet<string>();
+            foreach (var property in document.RootElement.EnumerateObject())
+            {
+                if (Field(property.Name) is not { } field) { unknown.Add($"\"{property.Name}\""); continue; }
+                if (!seen.Add(field.Name)) { problems.Add($"\"{property.Name}\" is given twice."); continue; }
+                var text = property.Value.ValueKind == JsonValueKind.String ? property.Value.GetString()! : property.Value.GetRawText();
+                if (field.TryParse(text, out var value, out var problem)) recipe = field.With(recipe, value);
+                else problems.Add(problem);
+            }
+            if (unknown.Count > 0)
+                problems.Insert(0, $"The recipe has {(unknown.Count == 1 ? "an unknown field" : "unknown fields")}: {string.Join(", ", unknown)}. Known fields: {string.Join(", ", Fields.Select(f => f.JsonName))}.");
+            return problems.Count == 0 ? recipe : throw new FormatException(string.Join(" ", problems));
+        }
+    }
+
+    /// <summary>SHA-256 of <see cref="ToJson"/>, lower-case hex: equal recipes have equal hashes on every machine.</summary>
+    public string Sha256() => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(ToJson())));
+
+    private static string JsonNumber(object value) => value is double number
+        ? double.IsFinite(number) ? number.ToString("R", CultureInfo.InvariantCulture) : throw new FormatException("A recipe with a number that is not finite cannot be written as JSON.")
+        : Convert.ToString(value, CultureInfo.InvariantCulture)!;
+}

@@ -1,0 +1,152 @@
+using FineTuneStudio.Engine.Training;
+
+namespace FineTuneStudio.Engine.Tests.Training;
+
+public class PreFlightTests
+{
+    private static readonly PreFlightFacts Ordinary = new(TrainRows: 8000, ValidationRows: 1000, Labels: 77,
+        TokenLengths: Enumerable.Range(0, 8000).Select(i => 10 + i % 50).ToList(), MaxPositions: 512, Blocks: 12, SuggestedLearningRate: null, Origin: "pretrained");
+
+    private static PreFlightFinding Single(string id, RunRecipe recipe, PreFlightFacts? facts = null) =>
+        Assert.Single(PreFlight.Check(recipe, facts ?? Ordinary), f => f.Id == id);
+
+    private static void Silent(string id, RunRecipe recipe, PreFlightFacts? facts = null) =>
+        Assert.DoesNotContain(PreFlight.Check(recipe, facts ?? Ordinary), f => f.Id == id);
+
+    [Fact]
+    public void The_default_recipe_on_ordinary_data_has_no_finding_and_early_stopping_can_act() =>
+        Assert.Empty(PreFlight.Check(new RunRecipe(), Ordinary));
+
+    [Fact]
+    public void A_field_out_of_range_blocks_with_the_recipes_own_sentence()
+    {
+        var finding = Single("out-of-range", new RunRecipe { Epochs = 0 });
+        Assert.Equal(new("out-of-range", Severity.Block, "Epochs is 0; expected a whole number from 1 to 100.", "Epochs"), finding);
+    }
+
+    [Fact]
+    public void No_train_rows_and_a_single_label_block()
+    {
+        Assert.Equal(Severity.Block, Single("no-train-rows", new(), Ordinary with { TrainRows = 0, TokenLengths = [] }).Severity);
+        Assert.Equal("The data has 1 label; a classifier needs at least two.", Single("one-label", new(), Ordinary with { Labels = 1 }).Sentence);
+    }
+
+    [Fact]
+    public void Patience_that_can_never_fire_is_named_with_the_largest_that_can()
+    {
+        Assert.Equal("Early stopping patience is 5 but the run has only 6 evaluations, so it can never act; choose at most 4, or evaluate more often.",
+            Single("patience-never-fires", new RunRecipe { EarlyStoppingPatience = 5 }).Sentence);
+        Silent("patience-never-fires", new RunRecipe { EarlyStoppingPatience = 4 });
+        Silent("patience-never-fires", new RunRecipe { EarlyStoppingPatience = 0 });
+        Assert.StartsWith("Early stopping can never act: the run has only 2 evaluations.", Single("patience-never-fires", new RunRecipe { Epochs = 1 }).Sentence);
+    }
+
+    [Fact]
+    public void Evaluations_off_make_patience_and_the_metric_inert()
+    {
+        var off = new RunRecipe { EvaluationsPerEpoch = 0, Metric = SelectionMetric.Accuracy };
+        Assert.Equal("Early stopping patience is 3 but evaluations are off, so it can never act; turn evaluations on or set it to 0.", Single("patience-without-evaluation", off).Sentence);
+        Assert.Equal("Metric", Single("metric-inert", off).Field);
+        Assert.Equal(Severity.Warn, Single("evaluation-off", off).Severity);
+    }
+
+    [Fact]
+    public void An_empty_validation_part_blocks_unless_evaluations_are_off()
+    {
+        Assert.Equal(Severity.Block, Single("no-validation-rows", new(), Ordinary with { ValidationRows = 0 }).Severity);
+        Silent("no-validation-rows", new RunRecipe { EvaluationsPerEpoch = 0 }, Ordinary with { ValidationRows = 0 });
+        Assert.StartsWith("Validation has 100 rows for 77 labels;", Single("small-validation", new(), Ordinary with { ValidationRows = 100 }).Sentence);
+    }
+
+    [Fact]
+    public void Warm_up_that_takes_the_whole_run_blocks()
+    {
+        var oneStep = Ordinary with { TrainRows = 16, Labels = 2, TokenLengths = [10] };
+        Assert.Equal("The run has only 1 step and warm-up takes 1 step, so the learning rate never reaches its value; set warm-up to 0 or train for more epochs or with a smaller batch.",
+            Single("warm-up-whole-run", new RunRecipe { Epochs = 1 }, oneStep).Sentence);
+        Silent("warm-up-whole-run", new RunRecipe { Epochs = 1, WarmupRatio = 0 }, oneStep);
+        Assert.Equal("Warm-up takes 2 of the run's 3 steps; the learning rate is at its value for almost none of the run.",
+            Single("warm-up-most-of-run", new RunRecipe { Epochs = 3, WarmupRatio = 0.5 }, oneStep).Sentence);
+    }
+
+    [Fact]
+    public void Texts_cut_for_more_than_one_percent_of_rows_are_counted_with_the_length_that_would_do()
+    {
+        // 1,000 rows: 23 of 200 tokens, 977 of 20.
+        var facts = Ordinary with { TokenLengths = Enumerable.Repeat(20, 977).Concat(Enumerable.Range(190, 23)).ToList() };
+        Assert.Equal("2.3 % of the train rows (23 of 1000) are longer than 128 tokens and will be cut; a max length of 202 would cut at most 1 % (the longest row has 212).",
+            Single("text-cut", new(), facts).Sentence);
+        Silent("text-cut", new RunRecipe { MaxLength = 202 }, facts);
+        Single("text-cut", new RunRecipe { MaxLength = 201 }, facts);
+        Assert.Contains("it would take 202 to cut at most 1 %, which is more than the 128 this model allows", Single("text-cut", new(), facts with { MaxPositions = 128 }).Sentence);
+    }
+
+    [Fact]
+    public void Exactly_one_percent_of_rows_cut_is_not_a_finding() =>
+        Silent("text-cut", new(), Ordinary with { TokenLengths = Enumerable.Repeat(20, 990).Concat(Enumerable.Repeat(300, 10)).ToList() });
+
+    [Fact]
+    public void Max_length_beyond_the_models_positions_blocks() =>
+        Assert.Equal("Max length is 256 tokens but the base model has only 128 positions; set it to 128 or less.",
+            Single("max-length-over-positions", new RunRecipe { MaxLength = 256 }, Ordinary with { MaxPositions = 128 }).Sentence);
+
+    [Fact]
+    public void More_last_blocks_than_blocks_blocks_and_an_unused_number_is_called_inert()
+    {
+        Assert.Equal(Severity.Block, Single("last-blocks-over-blocks", new RunRecipe { TrainableLayers = TrainableLayers.LastBlocks, LastBlocks = 13 }).Severity);
+        Assert.Equal("Last blocks is set to 3 but has no effect, because trainable layers is All.", Single("last-blocks-inert", new RunRecipe { LastBlocks = 3 }).Sentence);
+        Assert.Equal(Severity.Note, Single("last-blocks-are-all", new RunRecipe { TrainableLayers = TrainableLayers.LastBlocks, LastBlocks = 12 }).Severity);
+    }
+
+    [Fact]
+    public void Head_only_names_what_dropout_and_weight_decay_still_do()
+    {
+        var head = new RunRecipe { TrainableLayers = TrainableLayers.HeadOnly };
+        Assert.Equal("Dropout", Single("dropout-head-only", head).Field);
+        Assert.Equal("WeightDecay", Single("weight-decay-head-only", head).Field);
+        Assert.Equal(Severity.Warn, Single("head-only-on-random", head, Ordinary with { Origin = "random" }).Severity);
+        Silent("dropout-head-only", head with { Dropout = 0 });
+    }
+
+    [Fact]
+    public void A_learning_rate_far_from_what_the_model_suggests_is_named()
+    {
+        var practice = Ordinary with { SuggestedLearningRate = 1e-3, Origin = "random" };
+        Assert.Equal("The learning rate is 5e-5; this base model suggests 1e-3, 20 times more.", Single("rate-unlike-suggested", new(), practice).Sentence);
+        Silent("rate-unlike-suggested", new RunRecipe { LearningRate = 1e-3 }, practice);
+    }
+
+    [Fact]
+    public void A_learning_rate_outside_the_band_for_its_origin_is_named()
+    {
+        Assert.StartsWith("The learning rate is 1e-3, far above", Single("rate-too-high", new RunRecipe { LearningRate = 1e-3 }).Sentence);
+        Assert.StartsWith("The learning rate is 1e-6, far below", Single("rate-too-low", new RunRecipe { LearningRate = 1e-6 }).Sentence);
+        Silent("rate-too-high", new RunRecipe { LearningRate = 1e-3, TrainableLayers = TrainableLayers.HeadOnly });
+        Assert.StartsWith("The learning rate is 5e-5; a model with random weights", Single("rate-low-for-random", new(), Ordinary with { Origin = "random" }).Sentence);
+    }
+
+    [Fact]
+    public void Only_a_declared_origin_counts_as_pretrained()
+    {
+        Assert.Equal(Severity.Warn, Single("origin-unknown", new(), Ordinary with { Origin = "unknown" }).Severity);
+        Assert.Equal(Severity.Warn, Single("origin-random", new RunRecipe { LearningRate = 1e-3 }, Ordinary with { Origin = "random" }).Severity);
+    }
+
+    [Fact]
+    public void A_batch_larger_than_the_data_and_too_many_evaluations_are_named()
+    {
+        var small = Ordinary with { TrainRows = 40, Labels = 2, TokenLengths = [10] };
+        Assert.Equal("The batch size is 64 but there are only 40 train rows, so every epoch is one step; choose at most 5.", Single("batch-larger-than-data", new RunRecipe { BatchSize = 64 }, small).Sentence);
+        Assert.Equal("EvaluationsPerEpoch", Single("more-evaluations-than-steps", new RunRecipe { EvaluationsPerEpoch = 4 }, small).Field);
+        Single("few-steps", new(), small);
+        Single("few-rows-per-label", new(), small with { Labels = 6 });
+    }
+
+    [Fact]
+    public void Findings_that_block_come_first()
+    {
+        var findings = PreFlight.Check(new RunRecipe { MaxLength = 256, LastBlocks = 2, EarlyStoppingPatience = 50 }, Ordinary with { MaxPositions = 128 });
+        Assert.Equal(findings.Select(f => f.Severity).Order(), findings.Select(f => f.Severity));
+        Assert.Equal(Severity.Block, findings[0].Severity);
+    }
+}

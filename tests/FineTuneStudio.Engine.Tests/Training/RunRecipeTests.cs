@@ -1,0 +1,131 @@
+using System.Globalization;
+using System.Text.Json;
+using FineTuneStudio.Engine.Training;
+
+namespace FineTuneStudio.Engine.Tests.Training;
+
+public class RunRecipeTests
+{
+    [Fact]
+    public void The_defaults_are_valid()
+    {
+        Assert.Empty(new RunRecipe().Validate());
+        Assert.All(RunRecipe.Fields, f => Assert.True(f.IsDefault(new RunRecipe()), f.Name));
+    }
+
+    [Fact]
+    public void Every_property_is_a_described_field_and_no_field_lacks_help()
+    {
+        var properties = typeof(RunRecipe).GetProperties().Where(p => !p.GetMethod!.IsStatic).Select(p => p.Name).Order();
+        Assert.Equal(properties, RunRecipe.Fields.Select(f => f.Name).Order());
+        Assert.All(RunRecipe.Fields, f => Assert.True(f.Help.EndsWith('.') && f.Help.Count(c => c == '.') == 1, f.Name));
+        Assert.All(RunRecipe.Fields, f => Assert.Equal(f.Default, typeof(RunRecipe).GetProperty(f.Name)!.GetValue(new RunRecipe())));
+    }
+
+    public static TheoryData<string, string, string> OutOfRange => new()
+    {
+        { "Epochs", "0", "Epochs is 0; expected a whole number from 1 to 100." },
+        { "Epochs", "101", "Epochs is 101; expected a whole number from 1 to 100." },
+        { "LearningRate", "0", "Learning rate is 0; expected a number from 1E-07 to 1." },
+        { "LearningRate", "1.5", "Learning rate is 1.5; expected a number from 1E-07 to 1." },
+        { "BatchSize", "513", "Batch size is 513; expected a whole number from 1 to 512." },
+        { "MaxLength", "7", "Max length is 7; expected a whole number from 8 to 512." },
+        { "WarmupRatio", "0.6", "Warm-up is 0.6; expected a number from 0 to 0.5." },
+        { "WeightDecay", "-0.1", "Weight decay is -0.1; expected a number from 0 to 1." },
+        { "Dropout", "0.95", "Dropout is 0.95; expected a number from 0 to 0.9." },
+        { "GradientClipping", "101", "Gradient clipping is 101; expected a number from 0 to 100." },
+        { "LastBlocks", "49", "Last blocks is 49; expected a whole number from 1 to 48." },
+        { "Seed", "-1", "Seed is -1; expected a whole number from 0 to 2147483647." },
+        { "EvaluationsPerEpoch", "51", "Evaluations per epoch is 51; expected a whole number from 0 to 50." },
+        { "EarlyStoppingPatience", "-2", "Early stopping patience is -2; expected a whole number from 0 to 100." },
+    };
+
+    [Theory, MemberData(nameof(OutOfRange))]
+    public void A_value_out_of_range_is_named_with_what_was_expected(string name, string text, string sentence)
+    {
+        var field = RunRecipe.Field(name)!;
+        Assert.Equal([sentence], field.With(new RunRecipe(), field.Parse(text)).Validate());
+    }
+
+    [Fact]
+    public void Several_broken_fields_give_a_sentence_each()
+    {
+        var broken = new RunRecipe { Epochs = 0, Dropout = double.NaN, Schedule = (Schedule)9 };
+        Assert.Equal(
+            ["Epochs is 0; expected a whole number from 1 to 100.", "Schedule is 9; expected one of Linear, Cosine, Constant.", "Dropout is NaN; expected a number from 0 to 0.9."],
+            broken.Validate());
+    }
+
+    [Fact]
+    public void Every_field_survives_the_round_trip_through_json()
+    {
+        var changed = new RunRecipe
+        {
+            Epochs = 7, LearningRate = 3.3e-5, BatchSize = 33, MaxLength = 77, WarmupRatio = 0.07, Schedule = Schedule.Cosine, WeightDecay = 0.123,
+            Dropout = 0.21, GradientClipping = 0, TrainableLayers = TrainableLayers.LastBlocks, LastBlocks = 2, Seed = 5, EvaluationsPerEpoch = 4,
+            EarlyStoppingPatience = 9, Metric = SelectionMetric.ValidationLoss,
+        };
+        Assert.All(RunRecipe.Fields, f => Assert.False(f.IsDefault(changed), f.Name));
+        Assert.Equal(changed, RunRecipe.FromJson(changed.ToJson()));
+        Assert.Equal(RunRecipe.Fields.Count, JsonDocument.Parse(changed.ToJson()).RootElement.EnumerateObject().Count());
+    }
+
+    [Fact]
+    public void Fields_left_out_of_the_json_keep_their_defaults() =>
+        Assert.Equal(new RunRecipe { LearningRate = 1e-3, Schedule = Schedule.Constant }, RunRecipe.FromJson("""{ "LearningRate": 1e-3, "schedule": "constant" }"""));
+
+    [Theory]
+    [InlineData("""{ "learningRat": 1, "epohcs": 2 }""", "The recipe has unknown fields: \"learningRat\", \"epohcs\". Known fields: epochs, ")]
+    [InlineData("""{ "epochs": 2.5 }""", "Epochs is \"2.5\"; expected a whole number from 1 to 100.")]
+    [InlineData("""{ "epochs": null }""", "Epochs is \"null\"; expected a whole number from 1 to 100.")]
+    [InlineData("""{ "schedule": "steps" }""", "Schedule is \"steps\"; expected one of Linear, Cosine, Constant.")]
+    [InlineData("""{ "epochs": 2, "Epochs": 3 }""", "\"Epochs\" is given twice.")]
+    [InlineData("""[1]""", "The recipe is a JSON array; expected one object")]
+    [InlineData("{ \"epochs\": 2,\n oops }", "The recipe is not valid JSON (line 2, position 2)")]
+    public void A_recipe_that_cannot_be_read_says_why(string json, string sentence) =>
+        Assert.StartsWith(sentence, Assert.Throws<FormatException>(() => RunRecipe.FromJson(json)).Message);
+
+    [Fact]
+    public void The_hash_is_stable_and_moves_with_every_field()
+    {
+        var first = new RunRecipe();
+        Assert.Equal("862861c5cb785004bc0a663e5dd9f20274ca46b6e93b288d813ad54a422892db", first.Sha256());
+        Assert.Equal(first.Sha256(), (first with { }).Sha256());
+        var hashes = RunRecipe.Fields.Select(f => f.With(first, f.Kind switch
+        {
+            RecipeFieldKind.Integer => (int)f.Default + 1,
+            RecipeFieldKind.Number => (double)f.Default + 0.01,
+            _ => f.Parse(f.Choices[^1].Value),
+        }).Sha256()).Append(first.Sha256());
+        Assert.Equal(RunRecipe.Fields.Count + 1, hashes.Distinct().Count());
+    }
+
+    [Fact]
+    public void Text_and_parse_use_the_invariant_culture_everywhere()
+    {
+        var before = CultureInfo.CurrentCulture;
+        var comma = (CultureInfo)CultureInfo.InvariantCulture.Clone();
+        comma.NumberFormat.NumberDecimalSeparator = ",";
+        CultureInfo.CurrentCulture = comma;
+        try
+        {
+            var rate = RunRecipe.Field("learningrate")!;
+            Assert.Equal("0.001", rate.Text(1e-3));
+            Assert.Equal(1e-3, rate.Parse(" 0.001 "));
+            Assert.False(rate.TryParse("0,001", out _, out var problem));
+            Assert.Equal("Learning rate is \"0,001\"; expected a number from 1E-07 to 1.", problem);
+            Assert.Equal(new RunRecipe().Sha256(), RunRecipe.FromJson(new RunRecipe().ToJson()).Sha256());
+        }
+        finally { CultureInfo.CurrentCulture = before; }
+    }
+
+    [Fact]
+    public void The_plan_spreads_evaluations_over_each_epoch_and_ends_on_the_last_step()
+    {
+        var plan = TrainingPlan.For(new RunRecipe { Epochs = 2, BatchSize = 10, EvaluationsPerEpoch = 3 }, trainRows: 95);
+        Assert.Equal((10, 20, 2), (plan.StepsPerEpoch, plan.TotalSteps, plan.WarmupSteps));
+        Assert.Equal([3, 7, 10, 13, 17, 20], plan.EvaluationSteps);
+        Assert.Empty(TrainingPlan.For(new RunRecipe { EvaluationsPerEpoch = 0 }, 95).EvaluationSteps);
+        Assert.Equal([1, 2, 3], TrainingPlan.For(new RunRecipe { Epochs = 3, BatchSize = 100, EvaluationsPerEpoch = 50 }, 95).EvaluationSteps);
+    }
+}
