@@ -1,0 +1,28 @@
+using FineTuneStudio;
+using FineTuneStudio.Accounts;
+using FineTuneStudio.Projects;
+using FineTuneStudio.Shell;
+
+var builder = WebApplication.CreateBuilder(new WebApplicationOptions { Args = args, ContentRootPath = ContentRoot.Find(args) });
+
+builder.AddShell();
+builder.AddAccounts();
+builder.Services.AddProjects();
+
+var app = builder.Build();
+await app.Prepare();
+
+app.UseShell();
+app.UseAuthentication();
+app.UseAuthorization();
+app.UseProjectGate();
+app.UseAntiforgery();
+
+app.MapShell();
+app.MapAccounts();
+app.Greet();
+
+app.Run();
+return 0;
+
+public partial class Program;

@@ -1,0 +1,11 @@
+namespace FineTuneStudio.Projects;
+
+public static class ProjectsSlice
+{
+    public static void AddProjects(this IServiceCollection services)
+    {
+        services.AddScoped<ProjectAccess>();
+        services.AddScoped<CreateProject>();
+        services.AddScoped<ListProjects>();
+    }
+}

@@ -1,0 +1,91 @@
+namespace FineTuneStudio.Runs;
+
+public enum RunState { Queued, Running, Interrupted, Finished, StoppedByPerson, Cancelled, Failed }
+
+public sealed class Run
+{
+    public int Id { get; init; }
+    public required string ProjectId { get; init; }
+    public required int Number { get; init; }
+    public required int SplitId { get; init; }
+    public required int BaseModelId { get; init; }
+    public required string RecipeJson { get; init; }
+    public required string RecipeHash { get; init; }
+    public required string LaunchedById { get; init; }
+    public required DateTime QueuedAt { get; init; }
+    public DateTime? StartedAt { get; private set; }
+    public DateTime? FinishedAt { get; private set; }
+    public RunState State { get; private set; } = RunState.Queued;
+    /// What a person asked for while it ran: "stop" keeps the best checkpoint, "cancel" keeps nothing.
+    public string? Asked { get; set; }
+    public int StepsDone { get; set; }
+    public int TotalSteps { get; set; }
+    public int? BestStep { get; set; }
+    public double? BestMetric { get; set; }
+    /// SHA-256 of the best checkpoint's weights, hex.
+    public string? WeightsHash { get; set; }
+    /// Share of the backbone's elements that came from the base model's file, 0 to 1.
+    public double? BackboneShare { get; set; }
+    public string? Failure { get; private set; }
+
+    public bool IsOver => State is RunState.Finished or RunState.StoppedByPerson or RunState.Cancelled or RunState.Failed;
+    public bool HasModel => State is RunState.Finished or RunState.StoppedByPerson && BestStep is not null;
+
+    public void Start(DateTime at)
+    {
+        Move(RunState.Running, RunState.Queued, RunState.Interrupted);
+        StartedAt ??= at;
+    }
+
+    public void Interrupt() => Move(RunState.Interrupted, RunState.Running);
+
+    public void Requeue() => Move(RunState.Queued, RunState.Interrupted);
+
+    public void End(RunState state, DateTime at, string? failure = null)
+    {
+        Move(state, RunState.Running, RunState.Queued, RunState.Interrupted);
+        FinishedAt = at;
+        Failure = failure;
+    }
+
+    private void Move(RunState to, params RunState[] from)
+    {
+        if (!from.Contains(State)) throw new InvalidOperationException($"Run {Number} is {State}; it cannot become {to}.");
+        State = to;
+    }
+}
+
+/// One training step's numbers.
+public sealed class RunStep
+{
+    public required int RunId { get; init; }
+    public required int Step { get; init; }
+    public required double Epoch { get; init; }
+    public required double TrainLoss { get; init; }
+    public required double LearningRate { get; init; }
+    public required double GradientNorm { get; init; }
+    public required double ExamplesPerSecond { get; init; }
+    public required long MemoryBytes { get; init; }
+}
+
+/// One evaluation on the validation part and on a fixed sample of the training part.
+public sealed class RunEvaluation
+{
+    public required int RunId { get; init; }
+    public required int Step { get; init; }
+    public required double Epoch { get; init; }
+    public required double ValidationLoss { get; init; }
+    public required double Accuracy { get; init; }
+    public required double MacroF1 { get; init; }
+    public required double TrainSampleLoss { get; init; }
+    public required double TrainSampleMetric { get; init; }
+    public required bool IsBest { get; init; }
+}
+
+public sealed class RunLogLine
+{
+    public long Id { get; init; }
+    public required int RunId { get; init; }
+    public required DateTime At { get; init; }
+    public required string Text { get; init; }
+}

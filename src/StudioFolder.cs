@@ -1,0 +1,16 @@
+namespace FineTuneStudio;
+
+/// Where the server keeps what it owns: the database, uploads, models, runs. Set by DataFolder, relative to the content root.
+public sealed class StudioFolder(IConfiguration configuration, IHostEnvironment environment)
+{
+    public string Root { get; } = Path.GetFullPath(Path.Combine(environment.ContentRootPath, configuration["DataFolder"] ?? "data"));
+    public string ContentRoot => environment.ContentRootPath;
+    public string Database => Path.Combine(Root, "studio.db");
+    public string Keys => Made("keys");
+    public string Uploads => Made("uploads");
+    public string BaseModel(string storedAs) => Path.Combine(Made("models"), storedAs);
+    public string Run(int runId) => Path.Combine(Made("runs"), runId.ToString());
+    public string Scored => Made("scored");
+
+    private string Made(string name) => Directory.CreateDirectory(Path.Combine(Root, name)).FullName;
+}

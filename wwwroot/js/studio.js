@@ -1,0 +1,12 @@
+document.addEventListener('click', async e => {
+  if (e.target?.id === 'rejoin') {
+    try { if (!(await Blazor.reconnect())) location.reload(); } catch { location.reload(); }
+  }
+  if (e.target?.closest?.('#dark')) {
+    const links = [...document.querySelectorAll('link[rel=stylesheet]')].filter(l => /\/material(-dark)?-/.test(l.href));
+    const dark = links.some(l => l.href.includes('/material-dark-'));
+    for (const l of links) l.href = dark ? l.href.replace('/material-dark-', '/material-') : l.href.replace('/material-', '/material-dark-');
+    document.cookie = `fts-theme=${dark ? 'material' : 'material-dark'};path=/;max-age=31536000;samesite=lax`;
+    document.dispatchEvent(new Event('themechange'));
+  }
+});
