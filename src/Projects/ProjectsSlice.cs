@@ -7,5 +7,8 @@ public static class ProjectsSlice
         services.AddScoped<ProjectAccess>();
         services.AddScoped<CreateProject>();
         services.AddScoped<ListProjects>();
+        services.AddScoped<InvitePerson>();
+        services.AddScoped<AcceptInvitation>();
+        services.AddScoped<ManageTeam>();
     }
 }
