@@ -5,6 +5,7 @@ using FineTuneStudio.Shell;
 
 var builder = WebApplication.CreateBuilder(new WebApplicationOptions { Args = args, ContentRootPath = ContentRoot.Find(args) });
 
+builder.WebHost.UseStaticWebAssets();
 builder.AddShell();
 builder.AddAccounts();
 builder.Services.AddProjects();

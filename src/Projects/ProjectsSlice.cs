@@ -10,5 +10,7 @@ public static class ProjectsSlice
         services.AddScoped<InvitePerson>();
         services.AddScoped<AcceptInvitation>();
         services.AddScoped<ManageTeam>();
+        services.AddScoped<EditProject>();
+        services.AddScoped<ListEvents>();
     }
 }

@@ -1,0 +1,66 @@
+using FineTuneStudio.Projects;
+using FineTuneStudio.Tests.Shell;
+using Microsoft.Playwright;
+
+namespace FineTuneStudio.Tests.Projects;
+
+public sealed class TeamTests(StudioFixture app, Browser browser) : IClassFixture<StudioFixture>, IClassFixture<Browser>
+{
+    [Fact]
+    public async Task An_invited_person_makes_an_account_and_joins_with_the_offered_roles_once()
+    {
+        var owner = await app.NewPerson("Owner");
+        var project = await app.NewProject(owner, "Joined project");
+        var page = await browser.Open(app.Url);
+        await page.SignIn(owner.Mail);
+        await page.GotoAsync($"/p/{project.Id}/team");
+        await page.GetByLabel("Approver: signs").CheckAsync();
+        await page.GetByRole(AriaRole.Button, new() { Name = "Make a one-time link" }).ClickAsync();
+        var link = await page.GetByLabel("Invitation link").InputValueAsync();
+        await Look.At(page, "team");
+
+        var guest = await browser.Open(app.Url);
+        await guest.GotoAsync(link);
+        await guest.GetByLabel("Your name").FillAsync("Second Person");
+        await guest.GetByLabel("E-mail").FillAsync("second@example.test");
+        await guest.GetByLabel("Password").FillAsync(StudioFixture.Password);
+        await guest.GetByRole(AriaRole.Button, new() { Name = "Create the account and join" }).ClickAsync();
+        await guest.WaitForURLAsync($"**/p/{project.Id}");
+        await Assertions.Expect(guest.GetByRole(AriaRole.Heading, new() { Name = "Joined project", Level = 1 })).ToBeVisibleAsync();
+        await Look.At(guest, "project-home");
+
+        var late = await browser.Open(app.Url);
+        await late.GotoAsync(link);
+        await Assertions.Expect(late.GetByText("It was used, withdrawn or is older than 7 days.")).ToBeVisibleAsync();
+        await using var db = app.Db;
+        var guestId = db.Users.Single(u => u.Email == "second@example.test").Id;
+        Assert.Equal([Role.Approver], db.Memberships.Where(m => m.UserId == guestId).Select(m => m.Role).ToList());
+    }
+
+    [Fact]
+    public async Task The_only_owner_cannot_leave_a_project_without_an_owner()
+    {
+        var owner = await app.NewPerson("Sole Owner");
+        var project = await app.NewProject(owner);
+        var refusal = await Assert.ThrowsAsync<ArgumentException>(() => owner.Do<ManageTeam>(m => m.SetRoles(project.Id, owner.Id, new HashSet<Role>())));
+        Assert.Equal("A project needs an owner, and this is the only one. Make somebody else an owner first.", refusal.Message);
+    }
+
+    [Fact]
+    public async Task A_role_taken_away_ends_what_an_open_page_could_do()
+    {
+        var owner = await app.NewPerson("Owner");
+        var guest = await app.NewPerson("Guest");
+        var project = await app.NewProject(owner);
+        await app.Grant(project, guest, Role.Owner);
+        var page = await browser.Open(app.Url);
+        await page.SignIn(guest.Mail);
+        await page.GotoAsync($"/p/{project.Id}/team");
+        await page.GetByLabel("Viewer: sees").CheckAsync();
+        await owner.Do<ManageTeam>(m => m.SetRoles(project.Id, guest.Id, new HashSet<Role> { Role.Viewer }));
+        await page.GetByRole(AriaRole.Button, new() { Name = "Make a one-time link" }).ClickAsync();
+        await Assertions.Expect(page.GetByText("This needs the role Owner in “Test project”; yours: Viewer.")).ToBeVisibleAsync();
+        await using var db = app.Db;
+        Assert.Empty(db.Invitations.Where(i => i.ProjectId == project.Id));
+    }
+}
