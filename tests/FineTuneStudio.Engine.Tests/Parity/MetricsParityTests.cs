@@ -1,0 +1,35 @@
+using System.Text.Json;
+using FineTuneStudio.Engine.Metrics;
+
+namespace FineTuneStudio.Engine.Tests.Parity;
+
+public sealed class MetricsParityTests
+{
+    [Theory]
+    [InlineData("multiclass", 4)]
+    [InlineData("multiclass_never_predicted", 3)]
+    public void Classification_gives_the_numbers_of_the_reference(string topic, int classes)
+    {
+        if (Shared.Find("goldens/metrics.json") is not { } path) return;
+        JsonElement entry = Shared.Json(path).GetProperty(topic), expected = entry.GetProperty("expected");
+        ClassificationReport report = Classification.Evaluate(Ints(entry.GetProperty("inputs").GetProperty("y_true")), Ints(entry.GetProperty("inputs").GetProperty("y_pred")), classes);
+
+        Same(expected.GetProperty("f1_macro").GetDouble(), report.MacroF1);
+        JsonElement perLabel = expected.TryGetProperty("per_class", out JsonElement inner) ? inner : expected;
+        foreach (LabelScore score in report.PerLabel)
+        {
+            Same(perLabel.GetProperty("precision")[score.Label].GetDouble(), score.Precision);
+            Same(perLabel.GetProperty("recall")[score.Label].GetDouble(), score.Recall);
+            Same(perLabel.GetProperty("f1")[score.Label].GetDouble(), score.F1);
+            if (perLabel.TryGetProperty("support", out JsonElement support)) Assert.Equal(support[score.Label].GetInt32(), score.Support);
+        }
+        if (topic != "multiclass") return;
+        Same(expected.GetProperty("accuracy").GetDouble(), report.Accuracy);
+        Same(expected.GetProperty("f1_weighted").GetDouble(), report.WeightedF1);
+        Assert.Equal(expected.GetProperty("confusion_matrix_rows_true").EnumerateArray().Select(Ints), report.Confusion);
+    }
+
+    static int[] Ints(JsonElement list) => [.. list.EnumerateArray().Select(v => v.GetInt32())];
+
+    static void Same(double expected, double actual) => Assert.InRange(actual, expected - 1e-6 * Math.Abs(expected), expected + 1e-6 * Math.Abs(expected));
+}
