@@ -48,6 +48,6 @@ public static class AccountsSlice
         {
             await signIn.SignOutAsync();
             return Results.LocalRedirect("~/account/sign-in");
-        }).WithMetadata(new Projects.OpenAttribute(Projects.OpenTo.Anyone, "ends only the caller's own sign-in; antiforgery token required"));
+        }).WithMetadata(new OpenAttribute(OpenTo.Anyone, "ends only the caller's own sign-in; antiforgery token required"));
     }
 }

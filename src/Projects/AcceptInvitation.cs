@@ -1,3 +1,4 @@
+using FineTuneStudio.Accounts;
 using Microsoft.EntityFrameworkCore;
 
 namespace FineTuneStudio.Projects;

@@ -1,0 +1,11 @@
+namespace FineTuneStudio.Accounts;
+
+/// On a page, endpoint or use-case method that belongs to no project: says whom it serves and why that is safe.
+[AttributeUsage(AttributeTargets.Class | AttributeTargets.Method)]
+public sealed class OpenAttribute(OpenTo whom, string why) : Attribute
+{
+    public OpenTo Whom { get; } = whom;
+    public string Why { get; } = why;
+}
+
+public enum OpenTo { Anyone, SignedIn }
