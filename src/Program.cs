@@ -2,6 +2,7 @@ using FineTuneStudio;
 using FineTuneStudio.Accounts;
 using FineTuneStudio.Projects;
 using FineTuneStudio.Shell;
+using FineTuneStudio.Splits;
 
 var builder = WebApplication.CreateBuilder(new WebApplicationOptions { Args = args, ContentRootPath = ContentRoot.Find(args) });
 
@@ -9,6 +10,7 @@ builder.WebHost.UseStaticWebAssets();
 builder.AddShell();
 builder.AddAccounts();
 builder.Services.AddProjects();
+builder.Services.AddSplits();
 
 var app = builder.Build();
 await app.Prepare();
