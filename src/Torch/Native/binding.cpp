@@ -1,0 +1,376 @@
+// The whole native side of the binding: operators are called boxed through the ATen dispatcher, so one call reaches
+// every operator libtorch has. Every entry point is guarded: no exception crosses this ABI, a failed call returns
+// -1 (or null) and leaves its message in ft_error(). Tensors cross as TensorImpl*, each pointer owning one reference.
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/autocast_mode.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/core/grad_mode.h>
+#include <c10/core/InferenceMode.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/api/include/torch/version.h>
+
+#include <cstring>
+#include <string>
+#include <vector>
+
+#define API extern "C" __attribute__((visibility("default")))
+
+struct Value {
+  int32_t tag;
+  int32_t n;
+  union { int64_t i; double d; void* p; };
+};
+
+enum Tag : int32_t { None, TensorTag, Int, Double, Bool, Ints, Tensors, Text, OptionalTensors, DeviceTag, GeneratorTag, Doubles };
+
+using Impl = c10::intrusive_ptr<at::TensorImpl, at::UndefinedTensorImpl>;
+
+static thread_local std::string lastError;
+
+template <typename F>
+static int guarded(F&& body) noexcept {
+  try {
+    body();
+    return 0;
+  } catch (const c10::Error& e) {
+    lastError = e.what_without_backtrace();
+  } catch (const std::exception& e) {
+    lastError = e.what();
+  } catch (...) {
+    lastError = "libtorch threw something that is not an exception";
+  }
+  return -1;
+}
+
+static at::Tensor borrow(void* p) {
+  return p ? at::Tensor(Impl::reclaim_copy(static_cast<at::TensorImpl*>(p))) : at::Tensor();
+}
+
+static void* give(at::Tensor t) { return t.defined() ? t.unsafeReleaseTensorImpl() : nullptr; }
+
+static c10::IValue toIValue(const Value& v) {
+  switch (v.tag) {
+    case TensorTag: return c10::IValue(borrow(v.p));
+    case Int: return c10::IValue(v.i);
+    case Double: return c10::IValue(v.d);
+    case Bool: return c10::IValue(v.i != 0);
+    case Ints: return c10::IValue(c10::IntArrayRef(static_cast<int64_t*>(v.p), v.n));
+    case Doubles: return c10::IValue(c10::ArrayRef<double>(static_cast<double*>(v.p), v.n));
+    case Text: return c10::IValue(std::string(static_cast<const char*>(v.p), v.n));
+    case DeviceTag:
+      return c10::IValue(c10::Device(static_cast<c10::DeviceType>(v.i & 0xff), static_cast<c10::DeviceIndex>(v.i >> 8)));
+    case GeneratorTag: return c10::IValue(*static_cast<at::Generator*>(v.p));
+    case Tensors: {
+      c10::List<at::Tensor> list;
+      list.reserve(v.n);
+      for (int k = 0; k < v.n; k++) list.push_back(borrow(static_cast<void**>(v.p)[k]));
+      return c10::IValue(std::move(list));
+    }
+    case OptionalTensors: {
+      c10::List<c10::optional<at::Tensor>> list;
+      list.reserve(v.n);
+      for (int k = 0; k < v.n; k++) {
+        void* p = static_cast<void**>(v.p)[k];
+        list.push_back(p ? c10::optional<at::Tensor>(borrow(p)) : c10::nullopt);
+      }
+      return c10::IValue(std::move(list));
+    }
+    default: return c10::IValue();
+  }
+}
+
+static Value fromIValue(c10::IValue&& v) {
+  Value r{None, 0, {0}};
+  if (v.isTensor()) {
+    r.tag = TensorTag;
+    r.p = give(std::move(v).toTensor());
+  } else if (v.isInt()) {
+    r.tag = Int;
+    r.i = v.toInt();
+  } else if (v.isDouble()) {
+    r.tag = Double;
+    r.d = v.toDouble();
+  } else if (v.isBool()) {
+    r.tag = Bool;
+    r.i = v.toBool();
+  } else if (v.isTensorList()) {
+    auto list = std::move(v).toTensorList();
+    r.tag = Tensors;
+    r.n = static_cast<int32_t>(list.size());
+    auto** out = static_cast<void**>(malloc(sizeof(void*) * (list.size() + 1)));
+    for (size_t k = 0; k < list.size(); k++) out[k] = give(list.get(k));
+    r.p = out;
+  }
+  return r;
+}
+
+API const char* ft_error() { return lastError.c_str(); }
+API const char* ft_version() { return TORCH_VERSION; }
+
+API void* ft_operator(const char* name, const char* overload) {
+  void* result = nullptr;
+  guarded([&] {
+    auto handle = c10::Dispatcher::singleton().findSchema({name, overload});
+    if (handle) result = new c10::OperatorHandle(*handle);
+  });
+  return result;
+}
+
+// Arguments left out at the end take the schema's defaults, so one caller serves libtorch versions that added some.
+// Returns how many results were written to `out`, or -1.
+API int ft_call(void* op, const Value* in, int n, Value* out, int capacity) {
+  int count = 0;
+  int failed = guarded([&] {
+    const auto& arguments = static_cast<c10::OperatorHandle*>(op)->schema().arguments();
+    torch::jit::Stack stack;
+    stack.reserve(arguments.size() + 4);
+    for (int k = 0; k < n; k++) stack.push_back(toIValue(in[k]));
+    for (size_t k = n; k < arguments.size(); k++) {
+      const auto& preset = arguments[k].default_value();
+      TORCH_CHECK(preset.has_value(), "no value for the argument ", arguments[k].name());
+      stack.push_back(*preset);
+    }
+    static_cast<c10::OperatorHandle*>(op)->callBoxed(&stack);
+    count = std::min<int>(capacity, static_cast<int>(stack.size()));
+    for (int k = 0; k < count; k++) out[k] = fromIValue(std::move(stack[k]));
+  });
+  return failed ? -1 : count;
+}
+
+API void ft_free_array(void* p) { free(p); }
+
+API void ft_release(void* t) {
+  guarded([&] { Impl::reclaim(static_cast<at::TensorImpl*>(t)); });
+}
+
+API void* ft_retain(void* t) {
+  void* r = nullptr;
+  guarded([&] { r = give(borrow(t)); });
+  return r;
+}
+
+// ---- what a tensor is -----------------------------------------------------------------------------------------
+
+API int64_t ft_dim(void* t) { return static_cast<at::TensorImpl*>(t)->dim(); }
+API int64_t ft_numel(void* t) { return static_cast<at::TensorImpl*>(t)->numel(); }
+API int ft_dtype(void* t) { return static_cast<int>(c10::typeMetaToScalarType(static_cast<at::TensorImpl*>(t)->dtype())); }
+API int64_t ft_element_size(void* t) { return static_cast<int64_t>(static_cast<at::TensorImpl*>(t)->dtype().itemsize()); }
+API int64_t ft_device(void* t) {
+  auto d = static_cast<at::TensorImpl*>(t)->device();
+  return (static_cast<int64_t>(d.type()) & 0xff) | (static_cast<int64_t>(d.index()) << 8);
+}
+API int ft_requires_grad(void* t) { return static_cast<at::TensorImpl*>(t)->requires_grad(); }
+
+API int ft_sizes(void* t, int64_t* out) {
+  return guarded([&] { auto s = static_cast<at::TensorImpl*>(t)->sizes(); std::copy(s.begin(), s.end(), out); });
+}
+API int ft_strides(void* t, int64_t* out) {
+  return guarded([&] { auto s = static_cast<at::TensorImpl*>(t)->strides(); std::copy(s.begin(), s.end(), out); });
+}
+// question: 0 is_leaf, 1 is_contiguous, 2 is_sparse, 3 is_inference, 4 storage_offset, 5 retains_grad
+API int ft_ask(void* t, int question, int64_t* answer) {
+  return guarded([&] {
+    auto x = borrow(t);
+    switch (question) {
+      case 0: *answer = x.is_leaf(); break;
+      case 1: *answer = x.is_contiguous(); break;
+      case 2: *answer = x.is_sparse(); break;
+      case 3: *answer = x.is_inference(); break;
+      case 4: *answer = x.storage_offset(); break;
+      case 5: *answer = x.retains_grad(); break;
+      default: *answer = 0;
+    }
+  });
+}
+API void* ft_data(void* t) {
+  void* r = nullptr;
+  return guarded([&] { r = borrow(t).data_ptr(); }) ? nullptr : r;
+}
+// A tensor over memory that the caller keeps alive; `release(context)` is called when the last storage reference dies.
+API void* ft_from_blob(void* data, const int64_t* sizes, int n, int dtype, void (*release)(void*), void* context) {
+  void* r = nullptr;
+  guarded([&] {
+    auto type = static_cast<at::ScalarType>(dtype);
+    at::IntArrayRef shape(sizes, n);
+    int64_t bytes = static_cast<int64_t>(c10::elementSize(type));
+    for (auto s : shape) bytes *= s;
+    c10::Storage storage(c10::Storage::use_byte_size_t(), bytes, c10::DataPtr(data, context, release, c10::Device(c10::kCPU)));
+    auto t = at::detail::make_tensor<c10::TensorImpl>(std::move(storage), c10::DispatchKeySet(c10::DispatchKey::CPU), c10::scalarTypeToTypeMeta(type));
+    t.unsafeGetTensorImpl()->set_sizes_contiguous(shape);
+    r = give(t);
+  });
+  return r;
+}
+
+// ---- autograd ---------------------------------------------------------------------------------------------------
+
+static std::vector<at::Tensor> list(void** p, int n) {
+  std::vector<at::Tensor> v;
+  v.reserve(n);
+  for (int k = 0; k < n; k++) v.push_back(borrow(p[k]));
+  return v;
+}
+
+API int ft_set_requires_grad(void* t, int on) {
+  return guarded([&] { borrow(t).requires_grad_(on != 0); });
+}
+API int ft_retain_grad(void* t) {
+  return guarded([&] { borrow(t).retain_grad(); });
+}
+API int ft_grad(void* t, void** out) {
+  return guarded([&] { *out = give(borrow(t).grad()); });
+}
+API int ft_set_grad(void* t, void* g) {
+  return guarded([&] { borrow(t).mutable_grad() = borrow(g); });
+}
+API int ft_set_data(void* t, void* source) {
+  return guarded([&] { borrow(t).set_data(borrow(source)); });
+}
+API int ft_backward(void** roots, int n, void** grads, int ngrads, int retain, int create, void** inputs, int ninputs) {
+  return guarded([&] {
+    torch::autograd::backward(list(roots, n), list(grads, ngrads), retain != 0, create != 0, list(inputs, ninputs));
+  });
+}
+API int ft_autograd_grad(void** roots, int n, void** inputs, int ninputs, void** grads, int ngrads, int retain, int create, int allowUnused, void** out) {
+  return guarded([&] {
+    auto r = torch::autograd::grad(list(roots, n), list(inputs, ninputs), list(grads, ngrads), retain != 0, create != 0, allowUnused != 0);
+    for (size_t k = 0; k < r.size(); k++) out[k] = give(r[k]);
+  });
+}
+API int ft_grad_enabled() { return c10::GradMode::is_enabled(); }
+API void ft_set_grad_enabled(int on) { c10::GradMode::set_enabled(on != 0); }
+API int ft_inference_enabled() { return c10::InferenceMode::is_enabled(); }
+API void* ft_inference_guard(int on) { return new c10::InferenceMode(on != 0); }
+API void ft_inference_unguard(void* g) { delete static_cast<c10::InferenceMode*>(g); }
+
+// device: 0 CPU, 1 CUDA. Returns the previous state: bit 0 enabled, the rest the dtype.
+API int ft_autocast(int device, int on, int dtype) {
+  int previous = 0;
+  guarded([&] {
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
+    auto d = device ? at::kCUDA : at::kCPU;
+    previous = (at::autocast::is_autocast_enabled(d) ? 1 : 0) | (static_cast<int>(at::autocast::get_autocast_dtype(d)) << 1);
+    at::autocast::set_autocast_enabled(d, on != 0);
+    at::autocast::set_autocast_dtype(d, static_cast<at::ScalarType>(dtype));
+#else
+    if (device) {
+      previous = (at::autocast::is_enabled() ? 1 : 0) | (static_cast<int>(at::autocast::get_autocast_gpu_dtype()) << 1);
+      at::autocast::set_enabled(on != 0);
+      at::autocast::set_autocast_gpu_dtype(static_cast<at::ScalarType>(dtype));
+    } else {
+      previous = (at::autocast::is_cpu_enabled() ? 1 : 0) | (static_cast<int>(at::autocast::get_autocast_cpu_dtype()) << 1);
+      at::autocast::set_cpu_enabled(on != 0);
+      at::autocast::set_autocast_cpu_dtype(static_cast<at::ScalarType>(dtype));
+    }
+#endif
+    if (!on) at::autocast::clear_cache();
+  });
+  return previous;
+}
+
+// ---- random numbers -----------------------------------------------------------------------------------------------
+
+API void* ft_generator(int64_t seed, int device, int index) {
+  void* r = nullptr;
+  guarded([&] {
+    TORCH_CHECK(device == 0, "a generator of its own is supported on the CPU only");
+    r = new at::Generator(at::make_generator<at::CPUGeneratorImpl>(static_cast<uint64_t>(seed)));
+  });
+  return r;
+}
+API void* ft_default_generator() {
+  void* r = nullptr;
+  guarded([&] { r = new at::Generator(at::globalContext().defaultGenerator(c10::Device(c10::kCPU))); });
+  return r;
+}
+API void ft_generator_release(void* g) { delete static_cast<at::Generator*>(g); }
+API int ft_generator_set_seed(void* g, int64_t seed) {
+  return guarded([&] {
+    auto& gen = *static_cast<at::Generator*>(g);
+    std::lock_guard<std::mutex> lock(gen.mutex());
+    gen.set_current_seed(static_cast<uint64_t>(seed));
+  });
+}
+API int ft_generator_seed(void* g, int fresh, int64_t* seed) {
+  return guarded([&] {
+    auto& gen = *static_cast<at::Generator*>(g);
+    std::lock_guard<std::mutex> lock(gen.mutex());
+    *seed = static_cast<int64_t>(fresh ? gen.seed() : gen.current_seed());
+  });
+}
+API int ft_generator_state(void* g, void** out) {
+  return guarded([&] {
+    auto& gen = *static_cast<at::Generator*>(g);
+    std::lock_guard<std::mutex> lock(gen.mutex());
+    *out = give(gen.get_state());
+  });
+}
+API int ft_generator_set_state(void* g, void* state) {
+  return guarded([&] {
+    auto& gen = *static_cast<at::Generator*>(g);
+    std::lock_guard<std::mutex> lock(gen.mutex());
+    gen.set_state(borrow(state));
+  });
+}
+API int ft_manual_seed(int64_t seed) {
+  return guarded([&] {
+    auto seedOne = [&](const at::Generator& g) {
+      auto gen = g;
+      std::lock_guard<std::mutex> lock(gen.mutex());
+      gen.set_current_seed(static_cast<uint64_t>(seed));
+    };
+    seedOne(at::globalContext().defaultGenerator(c10::Device(c10::kCPU)));
+    if (at::globalContext().hasCUDA()) {
+      auto devices = c10::impl::VirtualGuardImpl(c10::DeviceType::CUDA).deviceCount();
+      for (int k = 0; k < devices; k++) seedOne(at::globalContext().defaultGenerator(c10::Device(c10::kCUDA, k)));
+    }
+  });
+}
+
+// ---- the process ----------------------------------------------------------------------------------------------------
+
+API int ft_get_num_threads() { return at::get_num_threads(); }
+API int ft_set_num_threads(int n) {
+  return guarded([&] { at::set_num_threads(n); });
+}
+API int ft_get_num_interop_threads() { return at::get_num_interop_threads(); }
+API int ft_set_num_interop_threads(int n) {
+  return guarded([&] { at::set_num_interop_threads(n); });
+}
+API int ft_cuda_count() {
+  int n = 0;
+  guarded([&] { n = at::globalContext().hasCUDA() ? c10::impl::VirtualGuardImpl(c10::DeviceType::CUDA).deviceCount() : 0; });
+  return n;
+}
+API int ft_cuda_synchronize() {
+  return guarded([&] {
+    if (at::globalContext().hasCUDA()) {
+      c10::impl::VirtualGuardImpl impl(c10::DeviceType::CUDA);
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 5)
+      impl.synchronizeDevice(impl.getDevice().index());
+#else
+      impl.synchronizeStream(impl.getStream(impl.getDevice()));
+#endif
+    }
+  });
+}
+API int ft_deterministic(int on, int warnOnly) {
+  return guarded([&] { at::globalContext().setDeterministicAlgorithms(on != 0, warnOnly != 0); });
+}
+// what: 0 TF32 in cuBLAS, 1 TF32 in cuDNN, 2 deterministic algorithms, 3 deterministic warn only. on < 0 only asks.
+API int ft_switch(int what, int on) {
+  int before = 0;
+  guarded([&] {
+    auto& context = at::globalContext();
+    switch (what) {
+      case 0: before = context.allowTF32CuBLAS(); if (on >= 0) context.setAllowTF32CuBLAS(on != 0); break;
+      case 1: before = context.allowTF32CuDNN(); if (on >= 0) context.setAllowTF32CuDNN(on != 0); break;
+      case 2: before = context.deterministicAlgorithms(); break;
+      case 3: before = context.deterministicAlgorithmsWarnOnly(); break;
+    }
+  });
+  return before;
+}

@@ -1,0 +1,164 @@
+using System.Runtime.InteropServices;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace FineTuneStudio.Torch.Tests;
+
+public class TensorTests
+{
+    [Fact]
+    public void A_tensor_knows_its_shape_and_kind()
+    {
+        using var scope = NewDisposeScope();
+        var t = zeros(2, 3);
+        Assert.Equal([2, 3], t.shape);
+        Assert.Equal(ScalarType.Float32, t.dtype);
+        Assert.Equal("cpu", t.device.ToString());
+        Assert.Equal(6, t.numel());
+        Assert.Equal(3, t.size(-1));
+        Assert.Equal("[2x3], type = Float32, device = cpu", t.ToString());
+    }
+
+    [Fact]
+    public void The_element_type_decides_the_dtype_of_a_new_tensor()
+    {
+        using var scope = NewDisposeScope();
+        Assert.Equal(ScalarType.Float64, tensor(1.0).dtype);
+        Assert.Equal(ScalarType.Int32, tensor(1).dtype);
+        Assert.Equal(ScalarType.Float32, tensor(1f).dtype);
+        Assert.Equal(ScalarType.Int64, tensor(1L).dtype);
+        Assert.Equal(ScalarType.Int64, full(2, 1).dtype);
+        Assert.Equal(ScalarType.Float32, full(2, 1.5).dtype);
+        Assert.Equal(ScalarType.Int64, arange(3).dtype);
+        Assert.Equal(ScalarType.Float32, arange(0, 1, 0.25).dtype);
+        Assert.Equal(ScalarType.Int64, randint(5, [3]).dtype);
+        Assert.Equal([1, 2, 3], tensor(new List<long> { 1, 2, 3 }).data<long>().ToArray());
+        Assert.Equal([2, 2], tensor(new float[,] { { 1, 2 }, { 3, 4 } }).shape);
+        Assert.Equal([3, 2], tensor(new long[6], [3, 2]).shape);
+    }
+
+    [Fact]
+    public void Numbers_beside_a_tensor_keep_its_dtype_within_their_kind()
+    {
+        using var scope = NewDisposeScope();
+        Assert.Equal(ScalarType.Float32, (ones(2) * 0.5).dtype);
+        Assert.Equal(ScalarType.Float32, (1.0 / ones(2)).dtype);
+        Assert.Equal(ScalarType.Float32, (tensor(new long[] { 1 }) / 2).dtype);
+        Assert.Equal(ScalarType.Float32, (tensor(new long[] { 1 }) + 0.5).dtype);
+        Assert.Equal([0.5f, 0.25f], (1 / tensor(new[] { 2f, 4f })).data<float>().ToArray());
+        Assert.Equal([-1f, -3f], (1 - tensor(new[] { 2f, 4f })).data<float>().ToArray());
+    }
+
+    [Fact]
+    public void A_shape_error_raises_and_does_not_abort()
+    {
+        using var scope = NewDisposeScope();
+        var e = Assert.Throws<ExternalException>(() => ones(2, 3).matmul(ones(2, 3)));
+        Assert.Contains("2x3", e.Message);
+        Assert.Throws<ExternalException>(() => ones(2, 3).mm(ones(2, 3)));
+        Assert.Throws<ExternalException>(() => ones(2, 3) + ones(4));
+        Assert.Throws<ExternalException>(() => ones(2).backward());
+    }
+
+    [Fact]
+    public void A_disposed_tensor_refuses_use()
+    {
+        var t = ones(2);
+        t.Dispose();
+        Assert.True(t.IsInvalid);
+        Assert.Equal("Tensor invalid -- empty handle.", Assert.Throws<InvalidOperationException>(() => t + 1).Message);
+        t.Dispose();
+    }
+
+    [Fact]
+    public void Item_wants_one_element_of_exactly_the_dtype()
+    {
+        using var scope = NewDisposeScope();
+        Assert.Equal(3f, tensor(3f).item<float>());
+        Assert.Throws<ArgumentException>(() => tensor(3f).item<double>());
+        Assert.Throws<ArgumentException>(() => ones(2).item<float>());
+        Assert.Equal(3.0, tensor(3f).ToDouble());
+        Assert.Equal(3, (int)tensor(3.7));
+    }
+
+    [Fact]
+    public void Data_comes_in_logical_order_whatever_the_strides()
+    {
+        using var scope = NewDisposeScope();
+        var t = tensor(new float[,] { { 1, 2, 3 }, { 4, 5, 6 } });
+        Assert.Equal([1, 4, 2, 5, 3, 6], t.t().data<float>().ToArray());
+        Assert.Equal(6f, t.data<float>()[1, 2]);
+        Assert.Equal(24, t.bytes.Length);
+    }
+
+    [Fact]
+    public void Indices_of_every_kind_name_parts()
+    {
+        using var scope = NewDisposeScope();
+        var t = arange(24).reshape(2, 3, 4);
+        Assert.Equal(23, t[1, 2, 3].item<long>());
+        Assert.Equal([3, 4], t[-1].shape);
+        Assert.Equal([2, 3, 2], t[TensorIndex.Ellipsis, ..2].shape);
+        Assert.Equal([2, 4], t[TensorIndex.Colon, 0].shape);
+        Assert.Equal([1, 2, 3, 4], t[TensorIndex.None, TensorIndex.Ellipsis].shape);
+        Assert.Equal([2, 4], t[0][tensor(new long[] { 2, 0 })].shape);
+        Assert.Equal([8, 9, 10, 11], t[TensorIndex.Single(0), TensorIndex.Tensor(tensor(new long[] { 2 }))].data<long>().ToArray());
+        Assert.Equal(12, t[t > 11].numel());
+        t[0, 0, 0] = tensor(100L);
+        Assert.Equal(100, t[0, 0, 0].item<long>());
+        t[TensorIndex.Colon, TensorIndex.Single(1)] = tensor(7L);
+        Assert.Equal(7 * 8, t[TensorIndex.Colon, 1].sum().item<long>());
+    }
+
+    [Fact]
+    public void Gradients_flow_to_the_leaves()
+    {
+        using var scope = NewDisposeScope();
+        var w = tensor(new[] { 1f, 2f, 3f }, requires_grad: true);
+        var x = tensor(new[] { 4f, 5f, 6f });
+        (w * x).pow(2).sum().backward();
+        Assert.Equal([32f, 100f, 216f], w.grad!.data<float>().ToArray());
+        using (no_grad()) Assert.False((w * 2).requires_grad);
+        Assert.True((w * 2).requires_grad);
+        Assert.Equal([2f, 2f, 2f], autograd.grad([(w * 2).sum()], [w])[0].data<float>().ToArray());
+        Assert.False(w.detach().requires_grad);
+    }
+
+    [Fact]
+    public void The_same_seed_and_the_same_state_give_the_same_numbers()
+    {
+        using var scope = NewDisposeScope();
+        manual_seed(7);
+        var first = randn(5);
+        var state = get_rng_state();
+        var second = rand(5);
+        set_rng_state(state);
+        Assert.True(rand(5).Equals(second));
+        manual_seed(7);
+        Assert.True(randn(5).Equals(first));
+        Assert.Equal(7, initial_seed());
+    }
+
+    [Fact]
+    public void Arrays_can_share_their_memory_with_a_tensor()
+    {
+        using var scope = NewDisposeScope();
+        var array = new[] { 1f, 2f, 3f };
+        from_array(array).mul_(2);
+        Assert.Equal([2f, 4f, 6f], array);
+        tensor(array).mul_(2);
+        Assert.Equal([2f, 4f, 6f], array);
+    }
+
+    [Fact]
+    public void Tuples_and_lists_of_results_come_back_whole()
+    {
+        using var scope = NewDisposeScope();
+        var (values, indexes) = tensor(new[] { 3f, 1f, 2f }).topk(2);
+        Assert.Equal([3f, 2f], values.data<float>().ToArray());
+        Assert.Equal([0, 2], indexes.data<long>().ToArray());
+        Assert.Equal([2, 2, 1], arange(5).split(2).Select(t => t.numel()));
+        Assert.Equal([4, 3], cat([ones(1, 3), zeros(3, 3)]).shape);
+        Assert.Equal([2, 2], stack([ones(2), zeros(2)]).shape);
+    }
+}
