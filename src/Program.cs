@@ -1,8 +1,11 @@
+using System.Globalization;
 using FineTuneStudio;
 using FineTuneStudio.Accounts;
 using FineTuneStudio.Projects;
 using FineTuneStudio.Shell;
 using FineTuneStudio.Splits;
+
+CultureInfo.DefaultThreadCurrentCulture = CultureInfo.DefaultThreadCurrentUICulture = CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
 
 var builder = WebApplication.CreateBuilder(new WebApplicationOptions { Args = args, ContentRootPath = ContentRoot.Find(args) });
 
