@@ -1,6 +1,7 @@
 using System.Globalization;
 using FineTuneStudio;
 using FineTuneStudio.Accounts;
+using FineTuneStudio.Datasets;
 using FineTuneStudio.Projects;
 using FineTuneStudio.Shell;
 using FineTuneStudio.Splits;
@@ -13,6 +14,7 @@ builder.WebHost.UseStaticWebAssets();
 builder.AddShell();
 builder.AddAccounts();
 builder.Services.AddProjects();
+builder.Services.AddDatasets();
 builder.Services.AddSplits();
 
 var app = builder.Build();
@@ -26,6 +28,7 @@ app.UseAntiforgery();
 
 app.MapShell();
 app.MapAccounts();
+app.MapDatasets();
 app.Greet();
 
 app.Run();
