@@ -8,6 +8,9 @@ namespace FineTuneStudio.Engine.Models;
 /// <summary>Looks into a Hugging Face model folder: config.json, the header of model.safetensors, tokenizer files, licence.</summary>
 public static class ModelFolder
 {
+    /// <summary>Most blocks that are looked for, so that a false config.json cannot keep the inspection busy.</summary>
+    const int MaxLayers = 1000;
+
     /// <summary>
     /// Reads the facts of a folder. Nothing in it is executed, and no decision rests on the model's name. A folder that
     /// cannot be used is no error: <see cref="ModelFacts.WhyNot"/> says what is wrong with it.
@@ -48,7 +51,7 @@ public static class ModelFolder
             {
                 using SafetensorsFile file = SafetensorsFile.Open(weights);
                 parameters = file.Entries.Values.Where(e => e.Dtype is "F64" or "F32" or "F16" or "BF16").Sum(e => e.Elements);
-                if (type == "bert" && hidden > 0 && layers > 0)
+                if (type == "bert" && hidden > 0 && layers is > 0 and <= MaxLayers)
                     reasons.AddRange(new BertTensors(vocabulary, hidden, layers, Size(config, "intermediate_size"), positions, Size(config, "type_vocab_size") is 0 ? 2 : Size(config, "type_vocab_size")).Problems(file.Entries));
             }
             catch (WeightFileException e)
@@ -70,6 +73,11 @@ public static class ModelFolder
             reasons.Add("The folder has no config.json; choose a complete Hugging Face model folder.");
             return default;
         }
+        if (new FileInfo(path).Length > 10_000_000)
+        {
+            reasons.Add($"config.json has {new FileInfo(path).Length} bytes; more than 10000000 is refused.");
+            return default;
+        }
         try
         {
             using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(path));
@@ -89,6 +97,7 @@ public static class ModelFolder
         {
             if (Size(config, name) == 0) yield return $"config.json has no whole number {name} from 1, which a BERT model needs.";
         }
+        if (Size(config, "num_hidden_layers") > MaxLayers) yield return $"config.json says num_hidden_layers is {Size(config, "num_hidden_layers")}; more than {MaxLayers} is refused.";
         int hidden = Size(config, "hidden_size"), heads = Size(config, "num_attention_heads");
         if (heads > 0 && hidden % heads != 0) yield return $"config.json says hidden_size is {hidden}, which {heads} attention heads do not divide evenly.";
         if (Text(config, "hidden_act") is not ("" or "gelu" or "gelu_new" or "gelu_pytorch_tanh" or "relu") and var activation)

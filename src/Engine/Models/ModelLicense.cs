@@ -7,16 +7,18 @@ static class ModelLicense
     public static string? Find(string folder)
     {
         string readme = Path.Combine(folder, "README.md");
-        if (File.Exists(readme) && FromFrontMatter(File.ReadLines(readme).Take(400)) is { } stated) return stated;
+        if (IsSmall(readme) && FromFrontMatter(File.ReadLines(readme).Take(400)) is { } stated) return stated;
         foreach (string file in Directory.EnumerateFiles(folder).Order(StringComparer.Ordinal))
         {
             string name = Path.GetFileNameWithoutExtension(file).ToUpperInvariant();
-            if (name is not ("LICENSE" or "LICENCE" or "COPYING")) continue;
+            if (name is not ("LICENSE" or "LICENCE" or "COPYING") || !IsSmall(file)) continue;
             string start = string.Join(' ', File.ReadLines(file).Take(60));
             return FromText(start.Length > 6000 ? start[..6000] : start) ?? $"see {Path.GetFileName(file)}";
         }
         return null;
     }
+
+    static bool IsSmall(string file) => File.Exists(file) && new FileInfo(file).Length < 5_000_000;
 
     static string? FromFrontMatter(IEnumerable<string> lines)
     {

@@ -17,6 +17,9 @@ sealed record WordPieceFiles(
     IReadOnlyList<TemplatePiece> Pair,
     string PadToken)
 {
+    /// <summary>Largest tokenizer file that is read, in bytes; the largest published ones have about 20 million.</summary>
+    const long MaxFileLength = 100_000_000;
+
     /// <summary>Reads tokenizer.json if the folder has one, else vocab.txt.</summary>
     /// <exception cref="TokenizerFileException">There is neither, or it is broken or not WordPiece.</exception>
     public static WordPieceFiles Read(string folder)
@@ -24,6 +27,11 @@ sealed record WordPieceFiles(
         string json = Path.Combine(folder, "tokenizer.json"), vocabulary = Path.Combine(folder, "vocab.txt");
         string config = Path.Combine(folder, "tokenizer_config.json");
         string reading = "tokenizer_config.json";
+        foreach (string file in new[] { json, vocabulary, config })
+        {
+            if (File.Exists(file) && new FileInfo(file).Length > MaxFileLength)
+                throw new TokenizerFileException($"{Path.GetFileName(file)} has {new FileInfo(file).Length} bytes; more than {MaxFileLength} is refused.");
+        }
         try
         {
             using JsonDocument settings = JsonDocument.Parse(File.Exists(config) ? File.ReadAllBytes(config) : "{}"u8.ToArray());

@@ -82,6 +82,8 @@ public sealed class ModelFolderTests : IDisposable
         Assert.Equal("config.json asks for Python code of its own (auto_map); code from a model folder is never run.", WhyNot());
         Make(config: c => c["is_decoder"] = true);
         Assert.Equal("config.json sets is_decoder; only a BERT encoder can be trained.", WhyNot());
+        Make(config: c => c["num_hidden_layers"] = int.MaxValue);
+        Assert.Equal("config.json says num_hidden_layers is 2147483647; more than 1000 is refused.", WhyNot());
         Make(config: c => c.Remove("intermediate_size"));
         Assert.StartsWith("config.json has no whole number intermediate_size from 1, which a BERT model needs.", WhyNot());
     }
