@@ -1,7 +1,6 @@
 using System.Globalization;
 using FineTuneStudio;
 using FineTuneStudio.Accounts;
-using FineTuneStudio.Datasets;
 using FineTuneStudio.Projects;
 using FineTuneStudio.Shell;
 using FineTuneStudio.Splits;
@@ -14,7 +13,6 @@ builder.WebHost.UseStaticWebAssets();
 builder.AddShell();
 builder.AddAccounts();
 builder.Services.AddProjects();
-builder.Services.AddDatasets();
 builder.Services.AddSplits();
 
 var app = builder.Build();
@@ -28,7 +26,6 @@ app.UseAntiforgery();
 
 app.MapShell();
 app.MapAccounts();
-app.MapDatasets();
 app.Greet();
 
 app.Run();

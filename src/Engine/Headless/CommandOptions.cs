@@ -1,0 +1,35 @@
+namespace FineTuneStudio.Engine.Headless;
+
+/// <summary>A command that cannot be carried out as given; the message is one plain sentence for the terminal.</summary>
+internal sealed class CommandException(string message) : Exception(message);
+
+/// <summary>The <c>--name value</c> pairs of a command line.</summary>
+internal sealed class CommandOptions
+{
+    private readonly Dictionary<string, string> values = [];
+
+    /// <param name="verb">Skipped where it is the first argument.</param>
+    /// <param name="named">Options that take a value.</param>
+    /// <param name="flags">Options that take none.</param>
+    public CommandOptions(string verb, string[] args, string[] named, string[] flags)
+    {
+        for (var i = args.Length > 0 && args[0] == verb ? 1 : 0; i < args.Length; i++)
+        {
+            if (flags.Contains(args[i])) values[args[i]] = "";
+            else if (!named.Contains(args[i])) throw new CommandException($"{verb} does not know {args[i]}; it takes {string.Join(", ", named.Concat(flags))}.");
+            else if (i + 1 == args.Length || args[i + 1].StartsWith("--")) throw new CommandException($"{args[i]} needs a value after it.");
+            else if (!values.TryAdd(args[i], args[i + 1])) throw new CommandException($"{args[i]} is given twice.");
+            else i++;
+        }
+    }
+
+    public bool Has(string name) => values.ContainsKey(name);
+
+    public string? Optional(string name) => values.GetValueOrDefault(name);
+
+    public string Required(string name) => Optional(name) ?? throw new CommandException($"{name} is missing.");
+
+    public double Share(string name, double otherwise) => Optional(name) is not { } text ? otherwise
+        : double.TryParse(text, System.Globalization.CultureInfo.InvariantCulture, out var share) && share is >= 0 and < 1 ? share
+        : throw new CommandException($"{name} is \"{text}\"; expected a share from 0 to below 1, such as 0.1.");
+}

@@ -1,0 +1,90 @@
+using System.Text.Json;
+using FineTuneStudio.Engine.Metrics;
+using FineTuneStudio.Engine.Text;
+using FineTuneStudio.Engine.Training;
+using FineTuneStudio.Engine.Weights;
+
+namespace FineTuneStudio.Engine.Headless;
+
+/// <summary>
+/// <c>train --data file.csv --base folder --out folder [--recipe recipe.json] [--text column] [--label column]
+/// [--validation-share 0.1] [--test-share 0.1] [--test file.csv] [--resume] [--json]</c>: fine-tunes without a browser.
+/// The rows are split by label with the recipe's seed; with <c>--test</c>, that file is the test part instead.
+/// </summary>
+public static class TrainCommand
+{
+    private static readonly string[] Named = ["--recipe", "--data", "--base", "--out", "--text", "--label", "--validation-share", "--test-share", "--test"];
+
+    /// <returns>0 when the model was trained and written; 1 with one sentence on <paramref name="error"/> otherwise.</returns>
+    public static int Run(string[] args, TextWriter output, TextWriter error) => Run(args, output, error, CancellationToken.None);
+
+    /// <inheritdoc cref="Run(string[], TextWriter, TextWriter)"/>
+    /// <param name="cancel">Ends the run as a stopped process would: it can go on later with <c>--resume</c>.</param>
+    public static int Run(string[] args, TextWriter output, TextWriter error, CancellationToken cancel)
+    {
+        var stopAsked = false;
+        void OnInterrupt(object? sender, ConsoleCancelEventArgs key) => key.Cancel = !stopAsked && (stopAsked = true);
+        Console.CancelKeyPress += OnInterrupt;
+        try
+        {
+            var options = new CommandOptions("train", args, Named, ["--json", "--resume"]);
+            var progress = new TrainProgress(output, options.Has("--json"));
+            var recipe = ReadRecipe(options.Optional("--recipe"));
+            var (job, test) = ReadJob(recipe, options);
+            progress.Start(job, test.Count);
+            var result = FineTune.Run(job, progress.Show, () => stopAsked ? StopRequest.Stop : StopRequest.None, cancel, options.Has("--resume"));
+            if (result.BestFolder is null) throw new CommandException("The run was stopped before anything was learned; no model was written.");
+            progress.End(result, test.Count == 0 ? null : Score(result.BestFolder, test, recipe.MaxLength, job.Labels.Count));
+            return 0;
+        }
+        catch (Exception e) when (e is CommandException or TrainingException or WeightFileException or TokenizerFileException or FormatException or IOException or UnauthorizedAccessException)
+        {
+            error.WriteLine(e.Message);
+            return 1;
+        }
+        catch (OperationCanceledException)
+        {
+            error.WriteLine("The run was interrupted; add --resume to the same command to go on from its last checkpoint.");
+            return 1;
+        }
+        finally { Console.CancelKeyPress -= OnInterrupt; }
+    }
+
+    private static RunRecipe ReadRecipe(string? path)
+    {
+        if (path is not null && !File.Exists(path)) throw new CommandException($"There is no recipe {path}.");
+        var recipe = path is null ? new RunRecipe() : RunRecipe.FromJson(File.ReadAllText(path));
+        return recipe.Validate() is { Count: > 0 } problems ? throw new CommandException(string.Join(" ", problems)) : recipe;
+    }
+
+    private static (FineTuneJob Job, IReadOnlyList<LabeledText> Test) ReadJob(RunRecipe recipe, CommandOptions options)
+    {
+        var (data, text, label) = (options.Required("--data"), options.Optional("--text") ?? "text", options.Optional("--label") ?? "label");
+        var rows = ReadRows(data, text, label);
+        var labels = rows.Select(r => r.Label).Distinct().Order(StringComparer.Ordinal).ToList();
+        var number = labels.Select((name, i) => (name, i)).ToDictionary(l => l.name, l => l.i);
+        LabeledText Numbered((long Line, string Text, string Label) row) => new(row.Line, row.Text, number.TryGetValue(row.Label, out var i) ? i
+            : throw new CommandException($"{options.Optional("--test")}, line {row.Line}: the label \"{row.Label}\" does not occur in {data}."));
+
+        var test = options.Optional("--test") is { } file ? ReadRows(file, text, label).Select(Numbered).ToList() : null;
+        var parts = SplitRows.ByLabel(rows.Select(Numbered).ToList(), options.Share("--validation-share", 0.1), test is null ? options.Share("--test-share", 0.1) : 0, recipe.Seed);
+        return (new(recipe, options.Required("--base"), labels, parts.Train, parts.Validation, options.Required("--out")), test ?? parts.Test);
+    }
+
+    private static List<(long Line, string Text, string Label)> ReadRows(string path, string text, string label)
+    {
+        using var csv = new CsvRows(path);
+        var (textColumn, labelColumn) = (csv.Column(text), csv.Column(label));
+        var rows = new List<(long, string, string)>();
+        while (csv.Next())
+            if (csv[labelColumn].Trim() is { Length: > 0 } name && csv[textColumn] is { Length: > 0 } content) rows.Add((csv.Line, content, name));
+        return rows.Count > 0 ? rows : throw new CommandException($"{path} has no row with both a {text} and a {label}.");
+    }
+
+    private static ClassificationReport Score(string folder, IReadOnlyList<LabeledText> rows, int maxLength, int labels)
+    {
+        using var classifier = TextClassifier.Load(folder);
+        var predictions = classifier.Predict(rows.Select(r => r.Text).ToList(), maxLength, 64).Select(p => Array.IndexOf(p, p.Max())).ToList();
+        return Classification.Evaluate(rows.Select(r => r.Label).ToList(), predictions, labels);
+    }
+}

@@ -1,0 +1,56 @@
+using System.Globalization;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using FineTuneStudio.Engine.Metrics;
+using FineTuneStudio.Engine.Training;
+
+namespace FineTuneStudio.Engine.Headless;
+
+/// <summary>Shows a run on a terminal as one line that renews itself, or as one JSON object a line for programs.</summary>
+internal sealed class TrainProgress(TextWriter output, bool json)
+{
+    private static readonly JsonSerializerOptions Format = new()
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.CamelCase, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+        NumberHandling = System.Text.Json.Serialization.JsonNumberHandling.AllowNamedFloatingPointLiterals,
+    };
+
+    // A file or a pipe keeps every line, so there only evaluations are worth one.
+    private readonly bool renews = !json && ReferenceEquals(output, Console.Out) && !Console.IsOutputRedirected;
+
+    public void Start(FineTuneJob job, int testRows)
+    {
+        if (json) Json(new { Event = "start", Labels = job.Labels.Count, TrainRows = job.Train.Count, ValidationRows = job.Validation.Count, TestRows = testRows, RecipeSha256 = job.Recipe.Sha256() });
+        else Line($"{job.Train.Count} train, {job.Validation.Count} validation and {testRows} test rows in {job.Labels.Count} labels");
+    }
+
+    public void Show(TrainingEvent happened)
+    {
+        switch (happened)
+        {
+            case WeightsLoaded e when json: Json(new { Event = "weights", e.Report.BackboneShare, e.TrainableParameters, e.TotalParameters, e.Report.Missing, e.Report.Unexpected, e.Report.Reshaped }); break;
+            case WeightsLoaded e: Line($"{e.TrainableParameters} of {e.TotalParameters} parameters train"); break;
+            case LogLine e when json: Json(new { Event = "log", e.Text }); break;
+            case LogLine e: Line($"{e.Text}"); break;
+            case StepDone e when json: Json(new { Event = "step", e.Step, e.TotalSteps, e.Epoch, e.TrainLoss, e.LearningRate, e.GradientNorm, e.ExamplesPerSecond, e.MemoryBytes, e.SecondsLeft }); break;
+            case StepDone e when renews:
+                output.Write(string.Create(CultureInfo.InvariantCulture, $"\r\u001b[Kstep {e.Step}/{e.TotalSteps}  loss {e.TrainLoss:0.0000}  rate {e.LearningRate:0.00e-0}  {e.ExamplesPerSecond:0} rows/s  {TimeSpan.FromSeconds(e.SecondsLeft):mm\\:ss} left"));
+                break;
+            case EvaluationDone e when json: Json(new { Event = "evaluation", e.Step, e.Epoch, e.ValidationLoss, e.Accuracy, e.MacroF1, e.TrainSampleLoss, e.TrainSampleMetric, e.IsBest }); break;
+            case EvaluationDone e: Line($"step {e.Step}  epoch {e.Epoch:0.0}  validation loss {e.ValidationLoss:0.0000}  accuracy {e.Accuracy:0.0000}  macro-F1 {e.MacroF1:0.0000}{(e.IsBest ? "  best" : "")}"); break;
+            case CheckpointSaved e when json: Json(new { Event = "checkpoint", e.Step, e.Folder, e.Best }); break;
+        }
+    }
+
+    public void End(FineTuneResult result, ClassificationReport? test)
+    {
+        if (json)
+            Json(new { Event = "end", Outcome = result.Outcome.ToString(), result.StepsDone, result.BestStep, BestMetric = double.IsNaN(result.BestMetric) ? null : (double?)result.BestMetric, result.BestFolder, TestRows = test?.Count, TestAccuracy = test?.Accuracy, TestMacroF1 = test?.MacroF1 });
+        else
+            Line($"{result.Outcome}: best at step {result.BestStep} of {result.StepsDone}, in {result.BestFolder}{(test is null ? (FormattableString)$"" : $"; test accuracy {test.Accuracy:0.0000}, macro-F1 {test.MacroF1:0.0000} on {test.Count} rows")}");
+    }
+
+    private void Json(object line) => output.WriteLine(JsonSerializer.Serialize(line, Format));
+
+    private void Line(FormattableString text) => output.WriteLine((renews ? "\r\u001b[K" : "") + FormattableString.Invariant(text));
+}

@@ -1,0 +1,70 @@
+using System.Text;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using FineTuneStudio.Engine.Weights;
+using TorchSharp;
+
+namespace FineTuneStudio.Engine.Models;
+
+/// <summary>
+/// Writes a fine-tuned model as the Hugging Face folder its base came as: the same files, keys, shapes, dtypes and
+/// configuration fields, but for the classifier head and its labels.
+/// </summary>
+public static class SaveModelFolder
+{
+    private const string Weights = "model.safetensors", Config = "config.json";
+
+    /// <summary>What is copied as it is: the tokenizer's files and the licence. The base's model card would be false for the new model.</summary>
+    private static readonly string[] Copied =
+        ["tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json", "added_tokens.json", "LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE", "NOTICE.txt"];
+
+    /// <summary>
+    /// The first call makes the whole folder and gives it its name when it is complete; later calls replace only the
+    /// weights. Either way a reader, or a crash, finds a complete folder or the one before.
+    /// </summary>
+    public static void Write(BertForSequenceClassification model, IReadOnlyList<string> labels, string baseFolder, string folder)
+    {
+        if (File.Exists(Path.Combine(folder, Weights)))
+        {
+            WriteWeights(model, baseFolder, Path.Combine(folder, Weights));
+            return;
+        }
+        var partial = folder + ".partial";
+        if (Directory.Exists(partial)) Directory.Delete(partial, recursive: true);
+        Directory.CreateDirectory(partial);
+        foreach (var name in Copied.Where(name => File.Exists(Path.Combine(baseFolder, name))))
+            File.Copy(Path.Combine(baseFolder, name), Path.Combine(partial, name));
+        File.WriteAllText(Path.Combine(partial, Config), ConfigFor(labels, File.ReadAllText(Path.Combine(baseFolder, Config))), new UTF8Encoding(false));
+        WriteWeights(model, baseFolder, Path.Combine(partial, Weights));
+        if (Directory.Exists(folder)) Directory.Delete(folder, recursive: true);
+        Directory.Move(partial, folder);
+    }
+
+    private static void WriteWeights(BertForSequenceClassification model, string baseFolder, string path)
+    {
+        using var file = SafetensorsFile.Open(Path.Combine(baseFolder, Weights));
+        var stored = file.Entries.Values.GroupBy(e => LoadBert.ModelName(e.Name)).ToDictionary(g => g.Key, g => g.First());
+        var usual = stored.GetValueOrDefault("bert.embeddings.word_embeddings.weight")?.Dtype ?? "F32";
+        var tensors = model.named_parameters().Select(p =>
+        {
+            var dtype = stored.GetValueOrDefault(p.name)?.Dtype ?? usual;
+            return (p.name, dtype, p.parameter.shape, (Func<ReadOnlyMemory<byte>>)(() => StoredTensor.Bytes(p.parameter, dtype)));
+        }).ToList();
+        // Old files carry the positions 0, 1, 2, ... as a tensor; they stay, so that the keys are the base's.
+        foreach (var (name, entry) in stored.Where(e => e.Key.EndsWith(".position_ids")))
+            tensors.Add((name, entry.Dtype, entry.Shape, () => file.Bytes(entry.Name).ToArray()));
+        SafetensorsWriter.Write(path, tensors, new Dictionary<string, string>(file.Metadata) { ["format"] = "pt" });
+    }
+
+    private static string ConfigFor(IReadOnlyList<string> labels, string baseConfig)
+    {
+        var config = JsonNode.Parse(baseConfig)!.AsObject();
+        config["architectures"] = new JsonArray(nameof(BertForSequenceClassification));
+        config["id2label"] = new JsonObject(labels.Select((label, i) => KeyValuePair.Create<string, JsonNode?>(i.ToString(), label)));
+        config["label2id"] = new JsonObject(labels.Select((label, i) => KeyValuePair.Create<string, JsonNode?>(label, i)));
+        if (config.ContainsKey("problem_type")) config["problem_type"] = "single_label_classification";
+        config.Remove("num_labels");
+        return config.ToJsonString(new JsonSerializerOptions { WriteIndented = true, NewLine = "\n", Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }) + "\n";
+    }
+}

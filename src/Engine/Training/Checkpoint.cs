@@ -1,0 +1,83 @@
+using System.Text.Json;
+using FineTuneStudio.Engine.Weights;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace FineTuneStudio.Engine.Training;
+
+/// <summary>
+/// Where a run stands, with everything that the next step depends on besides weights and optimizer. Batches and dropout
+/// follow from the recipe's seed and the step, so no generator's inner state has to be kept.
+/// </summary>
+internal sealed record RunState(int Step, int BestStep, double? BestMetric, int EvaluationsWithoutImprovement, double? FirstLoss, double? SmoothedLoss,
+    string RecipeSha256, string DataSha256, string? WeightsFile = null);
+
+/// <summary>
+/// The folder from which a stopped run goes on: <c>checkpoint-STEP.safetensors</c> holds the trained weights and AdamW's
+/// moments, <c>state.json</c> the rest. state.json names the weights file and is replaced last, in one rename: whatever
+/// moment the process dies at, the folder holds one whole checkpoint.
+/// </summary>
+internal static class Checkpoint
+{
+    private const string StateFile = "state.json", Weight = "weight.", FirstMoment = "exp_avg.", SecondMoment = "exp_avg_sq.", Steps = "adamw_step";
+
+    public static bool Exists(string folder) => File.Exists(Path.Combine(folder, StateFile));
+
+    public static void Save(string folder, IReadOnlyList<(string Name, Parameter Parameter)> trained, AdamW optimizer, RunState state)
+    {
+        Directory.CreateDirectory(folder);
+        var tensors = new List<(string, string, long[], Func<ReadOnlyMemory<byte>>)>();
+        void Add(string name, Tensor tensor) => tensors.Add((name, "F32", tensor.shape, () => StoredTensor.Bytes(tensor, "F32")));
+        var moments = optimizer.state_dict().State.Cast<AdamW.State>().ToList();
+        for (var i = 0; i < trained.Count; i++)
+        {
+            Add(Weight + trained[i].Name, trained[i].Parameter);
+            Add(FirstMoment + trained[i].Name, moments[i].exp_avg);
+            Add(SecondMoment + trained[i].Name, moments[i].exp_avg_sq);
+        }
+        var file = $"checkpoint-{state.Step}.safetensors";
+        SafetensorsWriter.Write(Path.Combine(folder, file), tensors, new Dictionary<string, string> { [Steps] = moments[0].step.ToString() });
+
+        var path = Path.Combine(folder, StateFile);
+        using (var stream = new FileStream(path + ".tmp", FileMode.Create, FileAccess.Write))
+        {
+            JsonSerializer.Serialize(stream, state with { WeightsFile = file });
+            stream.Flush(flushToDisk: true);
+        }
+        File.Move(path + ".tmp", path, overwrite: true);
+        foreach (var old in Directory.EnumerateFiles(folder, "checkpoint-*").Where(f => Path.GetFileName(f) != file)) File.Delete(old);
+    }
+
+    /// <summary>Puts weights and moments back and returns the state.</summary>
+    /// <exception cref="TrainingException">The checkpoint belongs to another recipe or other data, or is broken.</exception>
+    public static RunState Load(string folder, IReadOnlyList<(string Name, Parameter Parameter)> trained, AdamW optimizer, string recipeSha256, string dataSha256)
+    {
+        try
+        {
+            var state = JsonSerializer.Deserialize<RunState>(File.ReadAllText(Path.Combine(folder, StateFile)))!;
+            if (state.RecipeSha256 != recipeSha256) throw new TrainingException("The last checkpoint was made with another recipe, so the run cannot go on from it; start the run anew.");
+            if (state.DataSha256 != dataSha256) throw new TrainingException("The last checkpoint was made with other train or validation rows, so the run cannot go on from it; start the run anew.");
+            using var file = SafetensorsFile.Open(Path.Combine(folder, Path.GetFileName(state.WeightsFile!)));
+            void Read(string name, Tensor target)
+            {
+                if (!file.Entries.TryGetValue(name, out var entry) || !entry.Shape.SequenceEqual(target.shape))
+                    throw new TrainingException($"The last checkpoint has no fitting tensor {name}, so the run cannot go on from it; start the run anew.");
+                StoredTensor.CopyTo(file, entry, target);
+            }
+            var moments = optimizer.state_dict().State.Cast<AdamW.State>().ToList();
+            for (var i = 0; i < trained.Count; i++)
+            {
+                Read(Weight + trained[i].Name, trained[i].Parameter);
+                Read(FirstMoment + trained[i].Name, moments[i].exp_avg);
+                Read(SecondMoment + trained[i].Name, moments[i].exp_avg_sq);
+                moments[i].step = long.Parse(file.Metadata[Steps]);
+            }
+            return state;
+        }
+        catch (Exception broken) when (broken is JsonException or IOException or WeightFileException or ArgumentNullException or KeyNotFoundException or FormatException)
+        {
+            throw new TrainingException($"The last checkpoint cannot be read ({broken.Message.TrimEnd('.')}); start the run anew.");
+        }
+    }
+}

@@ -1,0 +1,325 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Security.Cryptography;
+using FineTuneStudio.Engine.Metrics;
+using FineTuneStudio.Engine.Models;
+using FineTuneStudio.Engine.Text;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+using F = TorchSharp.torch.nn.functional;
+
+namespace FineTuneStudio.Engine.Training;
+
+/// <summary>Fine-tunes a BERT classifier: the whole training loop, from texts to the best checkpoint.</summary>
+public static class FineTune
+{
+    /// <summary>
+    /// Runs a job on the calling thread and reports as it goes. Writes OutputFolder/best, a complete Hugging Face folder, and
+    /// OutputFolder/last, from which the run can go on.
+    /// </summary>
+    /// <param name="stop">Asked before each step. Stop evaluates, keeps the best checkpoint and returns; Cancel returns at once.</param>
+    /// <param name="cancel">For a process that is going down: saves OutputFolder/last and throws <see cref="OperationCanceledException"/>.</param>
+    /// <param name="resume">Go on from OutputFolder/last where there is one; on the CPU with the same number of threads the
+    /// losses are those of the run that was never interrupted. Otherwise both folders start empty.</param>
+    /// <exception cref="TrainingException">The job cannot be trained or diverged; the last good checkpoint stays.</exception>
+    /// <exception cref="Weights.WeightFileException">The base model's files do not fit.</exception>
+    /// <exception cref="TokenizerFileException">The base model's tokenizer is missing or broken.</exception>
+    public static FineTuneResult Run(FineTuneJob job, Action<TrainingEvent> report, Func<StopRequest> stop, CancellationToken cancel, bool resume = false)
+    {
+        Check(job);
+        using var loop = new Loop(job, report, stop, cancel);
+        return loop.Run(resume);
+    }
+
+    private static void Check(FineTuneJob job)
+    {
+        if (job.Recipe.Validate() is { Count: > 0 } problems) throw new TrainingException($"The recipe is not valid. {string.Join(" ", problems)}");
+        if (job.Train.Count == 0) throw new TrainingException("There are no train rows to learn from.");
+        if (job.Labels.Count < 2) throw new TrainingException($"The data has {(job.Labels.Count == 1 ? $"only the label \"{job.Labels[0]}\"" : "no label")}; a classifier needs at least two.");
+        if (job.Labels.GroupBy(l => l).FirstOrDefault(g => g.Count() > 1) is { } twice) throw new TrainingException($"The label \"{twice.Key}\" is listed twice.");
+        if (job.Train.Concat(job.Validation).FirstOrDefault(r => r.Label < 0 || r.Label >= job.Labels.Count) is { } stray)
+            throw new TrainingException($"Row {stray.RowId} has label number {stray.Label}, but labels are numbered 0 to {job.Labels.Count - 1}.");
+        if (job.Train.All(r => r.Label == job.Train[0].Label)) throw new TrainingException($"All train rows have the label \"{job.Labels[job.Train[0].Label]}\"; a classifier needs rows of at least two labels.");
+        if (job.Recipe.EvaluationsPerEpoch > 0 && job.Validation.Count == 0)
+            throw new TrainingException("There are no validation rows to evaluate on; give validation a share of the split, or set evaluations per epoch to 0.");
+    }
+
+    private sealed class Loop : IDisposable
+    {
+        private const int EvaluationBatchSize = 64;
+
+        private readonly FineTuneJob job;
+        private readonly RunRecipe recipe;
+        private readonly Action<TrainingEvent> report;
+        private readonly Func<StopRequest> stop;
+        private readonly CancellationToken cancel;
+        private readonly TrainingPlan plan;
+        private readonly BertForSequenceClassification model;
+        private readonly List<(string Name, Parameter Parameter)> trained;
+        private readonly AdamW optimizer;
+        private readonly TokenizedTexts train;
+        private readonly TokenizedTexts validation;
+        private readonly int[] trainSample;
+        private RunState state;
+        private readonly Pace pace = new();
+
+        public Loop(FineTuneJob job, Action<TrainingEvent> report, Func<StopRequest> stop, CancellationToken cancel)
+        {
+            (this.job, recipe, this.report, this.stop, this.cancel) = (job, job.Recipe, report, stop, cancel);
+            plan = TrainingPlan.For(recipe, job.Train.Count);
+
+            var tokenizer = WordPieceTokenizer.Load(job.BaseFolder);
+            (model, var weights, var newHead) = LoadBert.ForTraining(job.BaseFolder, job.Labels, recipe.Dropout, recipe.Seed);
+            CheckFit(tokenizer);
+            if (recipe.TrainableLayers != TrainableLayers.All) model.TrainOnlyHeadAnd(recipe.TrainableLayers == TrainableLayers.LastBlocks ? recipe.LastBlocks : 0);
+            // Decayed parameters first: the order of the optimizer's groups, and so of its state.
+            trained = model.named_parameters().Select(p => (p.name, p.parameter)).Where(p => p.parameter.requires_grad).OrderBy(p => !Decays(p.name)).ToList();
+            optimizer = AdamWFor(trained, recipe);
+            report(new WeightsLoaded(weights, trained.Sum(p => p.Parameter.numel()), model.parameters().Sum(p => p.numel())));
+            report(new LogLine($"{weights.BackboneShare:P0} of the backbone came from the file; " +
+                (newHead ? $"the head for {job.Labels.Count} labels starts at random with seed {recipe.Seed}." : "the head was kept, because the labels are the same.")));
+
+            var start = Stopwatch.GetTimestamp();
+            train = Tokenize(job.Train, tokenizer);
+            validation = Tokenize(job.Validation, tokenizer);
+            report(new LogLine(Text($"Tokenised {train.Count} train and {validation.Count} validation rows in {Stopwatch.GetElapsedTime(start).TotalSeconds:0.0} s.")));
+            var rows = Enumerable.Range(0, train.Count).ToArray();
+            new Random(recipe.Seed).Shuffle(rows);
+            trainSample = rows[..Math.Min(validation.Count, train.Count)];
+            state = new(0, 0, null, 0, null, null, recipe.Sha256(), DataSha256());
+        }
+
+        private string Last => Path.Combine(job.OutputFolder, "last");
+
+        private string Best => Path.Combine(job.OutputFolder, "best");
+
+        public FineTuneResult Run(bool resume)
+        {
+            if (resume && Checkpoint.Exists(Last))
+            {
+                state = Checkpoint.Load(Last, trained, optimizer, state.RecipeSha256, state.DataSha256);
+                report(new LogLine($"Going on after step {state.Step} of {plan.TotalSteps}."));
+            }
+            else
+                foreach (var folder in new[] { Last, Best }.Where(Directory.Exists)) Directory.Delete(folder, recursive: true);
+            // A run that had ended with early stopping before it was interrupted has nothing left to do.
+            if (Impatient) return End(FineTuneOutcome.StoppedEarly);
+
+            var evaluations = plan.EvaluationSteps.ToHashSet();
+            IReadOnlyList<int[]> batches = [];
+            var epoch = -1;
+            pace.Start();
+            while (state.Step < plan.TotalSteps)
+            {
+                switch (cancel.IsCancellationRequested ? StopRequest.Cancel : stop())
+                {
+                    case StopRequest.Stop:
+                        if (state.Step > 0 && plan.EvaluationSteps.Count > 0 && !evaluations.Contains(state.Step)) Evaluate();
+                        return End(FineTuneOutcome.StoppedByPerson);
+                    case StopRequest.Cancel:
+                        if (!cancel.IsCancellationRequested) return End(FineTuneOutcome.Cancelled);
+                        if (state.Step > 0) SaveLast();
+                        throw new OperationCanceledException(cancel);
+                }
+                if (state.Step / plan.StepsPerEpoch != epoch)
+                    batches = train.TrainBatches(recipe.BatchSize, recipe.Seed, epoch = state.Step / plan.StepsPerEpoch);
+                Step(batches[state.Step % plan.StepsPerEpoch]);
+                if (evaluations.Contains(state.Step)) Evaluate();
+                else if (pace.CheckpointIsDue) SaveLast();
+                if (Impatient && state.Step < plan.TotalSteps) return End(FineTuneOutcome.StoppedEarly);
+            }
+            return End(FineTuneOutcome.Finished);
+        }
+
+        private bool Impatient => recipe.EarlyStoppingPatience > 0 && state.EvaluationsWithoutImprovement >= recipe.EarlyStoppingPatience;
+
+        /// <summary>One step: forward, loss, backward, clip, update. Every tensor it makes is freed at its end.</summary>
+        private void Step(int[] rows)
+        {
+            using var scope = NewDisposeScope();
+            model.TrainMode();
+            // Dropout's noise follows from seed and step alone, so a resumed run repeats it.
+            manual_seed(unchecked(recipe.Seed * 1_000_003L + state.Step));
+            var rate = recipe.LearningRate * plan.Factor(recipe.Schedule, state.Step);
+            foreach (var group in optimizer.ParamGroups) group.LearningRate = rate;
+
+            var (ids, mask, labels) = train.Batch(rows);
+            var loss = F.cross_entropy(model.call(ids, mask, null), labels);
+            loss.backward();
+            // A bound that no finite norm reaches leaves the gradients as they are and still measures them.
+            var norm = nn.utils.clip_grad_norm_(trained.Select(p => p.Parameter), recipe.GradientClipping > 0 ? recipe.GradientClipping : 1e30);
+            var value = loss.item<float>();
+            StopIfDiverged(value, norm);
+            optimizer.step();
+            model.zero_grad();
+
+            state = state with { Step = state.Step + 1 };
+            pace.Stepped(rows.Length);
+            report(new StepDone(state.Step, plan.TotalSteps, Epoch, value, rate, norm, pace.ExamplesPerSecond, pace.MemoryBytes,
+                pace.SecondsLeft(plan.TotalSteps - state.Step, plan.EvaluationSteps.Count(s => s >= state.Step))));
+        }
+
+        private double Epoch => (double)state.Step / plan.StepsPerEpoch;
+
+        /// <summary>Throws before the weights are touched, so what is on disk and in memory is still the last good state.</summary>
+        private void StopIfDiverged(double loss, double norm)
+        {
+            var first = state.FirstLoss ?? loss;
+            var smoothed = 0.95 * (state.SmoothedLoss ?? loss) + 0.05 * loss;
+            var kept = Checkpoint.Exists(Last) ? "The last good checkpoint is kept." : "Nothing was saved yet.";
+            if (!double.IsFinite(loss) || !double.IsFinite(norm))
+                throw new TrainingException(Text($"The run diverged at step {state.Step + 1}: the {(double.IsFinite(loss) ? "gradient" : "training loss")} is no longer a finite number. {kept} Try a learning rate below {recipe.LearningRate:0.######e-0}, a longer warm-up, or gradient clipping at 1."));
+            if (smoothed > 4 * Math.Max(first, Math.Log(job.Labels.Count)) + 4)
+                throw new TrainingException(Text($"The run diverged by step {state.Step + 1}: the training loss rose from {first:0.00} to about {smoothed:0.00}. {kept} Try a learning rate below {recipe.LearningRate:0.######e-0}, a longer warm-up, or gradient clipping at 1."));
+            state = state with { FirstLoss = first, SmoothedLoss = smoothed };
+        }
+
+        private void Evaluate()
+        {
+            var start = Stopwatch.GetTimestamp();
+            var (validationLoss, on) = Measure(validation, null);
+            var (sampleLoss, onSample) = Measure(train, trainSample);
+            var metric = Metric(validationLoss, on);
+            if (!double.IsFinite(validationLoss))
+                throw new TrainingException($"The run diverged by step {state.Step}: the validation loss is no longer a finite number. Try a lower learning rate.");
+            var better = state.BestMetric is not { } best || (recipe.Metric == SelectionMetric.ValidationLoss ? metric < best : metric > best);
+            state = better ? state with { BestStep = state.Step, BestMetric = metric, EvaluationsWithoutImprovement = 0 }
+                : state with { EvaluationsWithoutImprovement = state.EvaluationsWithoutImprovement + 1 };
+            pace.Evaluated(Stopwatch.GetElapsedTime(start).TotalSeconds);
+            report(new EvaluationDone(state.Step, Epoch, validationLoss, on.Accuracy, on.MacroF1, sampleLoss, Metric(sampleLoss, onSample), better));
+            if (better) SaveBest();
+            SaveLast();
+        }
+
+        private double Metric(double loss, ClassificationReport report) => recipe.Metric switch
+        {
+            SelectionMetric.MacroF1 => report.MacroF1,
+            SelectionMetric.Accuracy => report.Accuracy,
+            _ => loss,
+        };
+
+        /// <summary>Mean cross-entropy and the scores on the given rows, or all, without dropout and without gradients.</summary>
+        private (double Loss, ClassificationReport Report) Measure(TokenizedTexts texts, int[]? rows)
+        {
+            model.eval();
+            using var noGrad = no_grad();
+            var (loss, labels, predictions) = (0.0, new List<int>(), new List<int>());
+            foreach (var batch in texts.BatchesByLength(EvaluationBatchSize, rows))
+            {
+                cancel.ThrowIfCancellationRequested();
+                using var scope = NewDisposeScope();
+                var (ids, mask, targets) = texts.Batch(batch);
+                var logits = model.call(ids, mask, null);
+                loss += F.cross_entropy(logits, targets).item<float>() * (double)batch.Length;
+                predictions.AddRange(logits.argmax(-1).data<long>().ToArray().Select(p => (int)p));
+                labels.AddRange(batch.Select(row => texts.Labels[row]));
+            }
+            return (loss / labels.Count, Classification.Evaluate(labels, predictions, job.Labels.Count));
+        }
+
+        private void SaveBest()
+        {
+            SaveModelFolder.Write(model, job.Labels, job.BaseFolder, Best);
+            report(new CheckpointSaved(state.Step, Best, Best: true));
+        }
+
+        private void SaveLast()
+        {
+            var start = Stopwatch.GetTimestamp();
+            Checkpoint.Save(Last, trained, optimizer, state);
+            pace.Saved(Stopwatch.GetElapsedTime(start).TotalSeconds);
+            report(new CheckpointSaved(state.Step, Last, Best: false));
+        }
+
+        private FineTuneResult End(FineTuneOutcome outcome)
+        {
+            if (outcome != FineTuneOutcome.Cancelled && state.Step > 0)
+            {
+                if (plan.EvaluationSteps.Count == 0)
+                {
+                    state = state with { BestStep = state.Step };
+                    SaveBest();
+                }
+                SaveLast();
+            }
+            return new(outcome, state.BestStep, state.BestMetric ?? double.NaN, state.Step, Directory.Exists(Best) ? Best : null);
+        }
+
+        private TokenizedTexts Tokenize(IReadOnlyList<LabeledText> rows, WordPieceTokenizer tokenizer) =>
+            new(rows.Select(r => r.Text).ToList(), rows.Select(r => r.Label).ToList(), tokenizer, recipe.MaxLength, cancel);
+
+        private void CheckFit(WordPieceTokenizer tokenizer)
+        {
+            if (tokenizer.LargestId >= model.Config.VocabularySize)
+                throw new TrainingException($"The tokenizer has token number {tokenizer.LargestId}, but the model's table ends at {model.Config.VocabularySize - 1}; the folder mixes files of two models.");
+            if (recipe.MaxLength > model.Config.MaxPositions)
+                throw new TrainingException($"Max length is {recipe.MaxLength} tokens but the base model has only {model.Config.MaxPositions} positions; set it to {model.Config.MaxPositions} or less.");
+            if (recipe.TrainableLayers == TrainableLayers.LastBlocks && recipe.LastBlocks > model.Config.Layers)
+                throw new TrainingException($"Last blocks is {recipe.LastBlocks} but the base model has {model.Config.Layers} blocks.");
+        }
+
+        private string DataSha256()
+        {
+            using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+            foreach (var row in job.Train.Append(new(-1, "validation", -1)).Concat(job.Validation))
+                hash.AppendData(System.Text.Encoding.UTF8.GetBytes($"{row.RowId}\0{row.Label}\0{row.Text.Length}\0{row.Text}"));
+            hash.AppendData(System.Text.Encoding.UTF8.GetBytes(string.Join('\0', job.Labels)));
+            return Convert.ToHexStringLower(hash.GetHashAndReset());
+        }
+
+        public void Dispose()
+        {
+            optimizer.Dispose();
+            model.Dispose();
+        }
+    }
+
+    /// <summary>AdamW with the recipe's decay on matrices and none on norms and biases, as is usual for BERT.</summary>
+    internal static AdamW AdamWFor(IReadOnlyList<(string Name, Parameter Parameter)> trained, RunRecipe recipe)
+    {
+        AdamW.ParamGroup Group(bool decays) => new(trained.Where(p => Decays(p.Name) == decays).Select(p => p.Parameter),
+            new AdamW.Options { LearningRate = recipe.LearningRate, weight_decay = decays ? recipe.WeightDecay : 0 });
+        return optim.AdamW([Group(true), Group(false)], lr: recipe.LearningRate);
+    }
+
+    internal static bool Decays(string name) => !name.EndsWith(".bias") && !name.Contains("LayerNorm");
+
+    private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
+
+    /// <summary>How fast the run goes, and when a checkpoint is due.</summary>
+    private sealed class Pace
+    {
+        /// <summary>Between checkpoints where no evaluation comes first; longer where saving itself is slow.</summary>
+        private const double SecondsBetweenCheckpoints = 30;
+
+        private long mark, saved;
+        private double evaluation, saving, secondsPerStep;
+        private int steps;
+
+        public double ExamplesPerSecond { get; private set; }
+
+        /// <summary>Resident memory of the process; read from the system every tenth step.</summary>
+        public long MemoryBytes { get; private set; }
+
+        public bool CheckpointIsDue => Stopwatch.GetElapsedTime(saved).TotalSeconds > Math.Max(SecondsBetweenCheckpoints, 10 * saving);
+
+        public void Start() => mark = saved = Stopwatch.GetTimestamp();
+
+        public void Stepped(int examples)
+        {
+            var now = Stopwatch.GetTimestamp();
+            var seconds = Stopwatch.GetElapsedTime(mark, now).TotalSeconds;
+            secondsPerStep = steps == 0 ? seconds : 0.95 * secondsPerStep + 0.05 * seconds;
+            ExamplesPerSecond = steps == 0 ? examples / seconds : 0.95 * ExamplesPerSecond + 0.05 * examples / seconds;
+            if (steps++ % 10 == 0) MemoryBytes = Environment.WorkingSet;
+            mark = now;
+        }
+
+        public void Evaluated(double seconds) => (evaluation, mark) = (seconds, Stopwatch.GetTimestamp());
+
+        public void Saved(double seconds) => (saving, saved, mark) = (seconds, Stopwatch.GetTimestamp(), Stopwatch.GetTimestamp());
+
+        public double SecondsLeft(int stepsLeft, int evaluationsLeft) => stepsLeft * secondsPerStep + evaluationsLeft * evaluation;
+    }
+}

@@ -1,0 +1,51 @@
+using FineTuneStudio.Engine.Models;
+using FineTuneStudio.Engine.Text;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace FineTuneStudio.Engine.Training;
+
+/// <summary>A fine-tuned model folder in use: texts in, label probabilities out. It only reads its weights, so several threads may use it at once.</summary>
+public sealed class TextClassifier : IDisposable
+{
+    private readonly BertForSequenceClassification model;
+    private readonly WordPieceTokenizer tokenizer;
+
+    private TextClassifier(BertForSequenceClassification model, WordPieceTokenizer tokenizer) => (this.model, this.tokenizer) = (model, tokenizer);
+
+    /// <summary>Label names, in the order of the probabilities.</summary>
+    public IReadOnlyList<string> Labels => model.Config.Labels;
+
+    /// <summary>Loads a Hugging Face folder with a trained head.</summary>
+    /// <exception cref="Weights.WeightFileException">The weights or config.json are missing or do not fit.</exception>
+    /// <exception cref="TokenizerFileException">The tokenizer's files are missing or broken.</exception>
+    public static TextClassifier Load(string folder)
+    {
+        var tokenizer = WordPieceTokenizer.Load(folder);
+        return new(LoadBert.ForPrediction(folder).Model, tokenizer);
+    }
+
+    /// <summary>Probabilities [texts][labels], each row summing to 1, in the order of <paramref name="texts"/>.</summary>
+    /// <param name="maxLength">Longer texts are cut to this many tokens, and never exceed the model's positions.</param>
+    /// <param name="batchSize">Texts computed together; the result does not depend on it.</param>
+    /// <param name="done">Called with the number of texts finished so far, after each batch.</param>
+    public float[][] Predict(IReadOnlyList<string> texts, int maxLength = 128, int batchSize = 32, Action<int>? done = null)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(batchSize, 1);
+        var tokenized = new TokenizedTexts(texts, new int[texts.Count], tokenizer, Math.Min(maxLength, model.Config.MaxPositions));
+        var results = new float[texts.Count][];
+        var finished = 0;
+        using var noGrad = no_grad();
+        foreach (var rows in tokenized.BatchesByLength(batchSize))
+        {
+            using var scope = NewDisposeScope();
+            var (ids, mask, _) = tokenized.Batch(rows);
+            var probabilities = model.call(ids, mask, null).softmax(-1).data<float>().ToArray();
+            for (var i = 0; i < rows.Length; i++) results[rows[i]] = probabilities.AsSpan(i * Labels.Count, Labels.Count).ToArray();
+            done?.Invoke(finished += rows.Length);
+        }
+        return results;
+    }
+
+    public void Dispose() => model.Dispose();
+}

@@ -1,0 +1,57 @@
+using FineTuneStudio.Engine.Text;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace FineTuneStudio.Engine.Training;
+
+/// <summary>Texts as token ids, and the order in which they meet the model: batches of rows of about the same length, so that little is padded.</summary>
+internal sealed class TokenizedTexts
+{
+    /// <summary>Rows are shuffled first and sorted by length only within this many batches, so batches still differ from epoch to epoch.</summary>
+    private const int BatchesSortedTogether = 50;
+
+    private readonly int[][] ids;
+    private readonly int padId;
+
+    public TokenizedTexts(IReadOnlyList<string> texts, IReadOnlyList<int> labels, WordPieceTokenizer tokenizer, int maxLength, CancellationToken cancel = default)
+    {
+        (Labels, padId, ids) = (labels, tokenizer.PadId, new int[texts.Count][]);
+        Parallel.For(0, texts.Count, new ParallelOptions { CancellationToken = cancel }, i => ids[i] = tokenizer.Encode(texts[i], maxLength).Ids);
+    }
+
+    public int Count => ids.Length;
+
+    public IReadOnlyList<int> Labels { get; }
+
+    /// <summary>Rows of each batch of one epoch; the same seed and epoch give the same batches.</summary>
+    public IReadOnlyList<int[]> TrainBatches(int batchSize, int seed, int epoch)
+    {
+        var random = new Random(unchecked(seed * 31 + epoch * 1_000_003));
+        var rows = Enumerable.Range(0, Count).ToArray();
+        random.Shuffle(rows);
+        var batches = rows.Chunk(batchSize * BatchesSortedTogether)
+            .SelectMany(chunk => chunk.OrderByDescending(row => ids[row].Length).Chunk(batchSize)).ToArray();
+        random.Shuffle(batches);
+        return batches;
+    }
+
+    /// <summary>The given rows, or all, in batches by length; evaluation needs no order.</summary>
+    public IEnumerable<int[]> BatchesByLength(int batchSize, IEnumerable<int>? rows = null) =>
+        (rows ?? Enumerable.Range(0, Count)).OrderByDescending(row => ids[row].Length).Chunk(batchSize);
+
+    /// <summary>Ids int64 [rows, longest], the mask int64 of the same shape or null where nothing is padded, and labels int64 [rows].</summary>
+    public (Tensor Ids, Tensor? Mask, Tensor Labels) Batch(int[] rows)
+    {
+        var length = rows.Max(row => ids[row].Length);
+        var (tokens, mask, padded) = (new long[rows.Length * length], new long[rows.Length * length], false);
+        for (var i = 0; i < rows.Length; i++)
+        {
+            var row = ids[rows[i]];
+            padded |= row.Length < length;
+            for (var j = 0; j < length; j++)
+                (tokens[i * length + j], mask[i * length + j]) = j < row.Length ? (row[j], 1) : (padId, 0);
+        }
+        long[] shape = [rows.Length, length];
+        return (tensor(tokens, shape), padded ? tensor(mask, shape) : null, tensor(rows.Select(row => (long)Labels[row]).ToArray()));
+    }
+}

@@ -1,0 +1,102 @@
+using System.Text.Json;
+using FineTuneStudio.Engine.Headless;
+using FineTuneStudio.Engine.Tests.Training;
+
+namespace FineTuneStudio.Engine.Tests.Headless;
+
+[Collection("training")]
+public sealed class CommandTests : IDisposable
+{
+    private readonly TemporaryFolder folder = new();
+
+    public CommandTests()
+    {
+        File.WriteAllLines(folder.File("data.csv"), SmallTexts.Rows(300).Select(r => $"\"{r.Text}, \"\"really\"\"\",{SmallTexts.Labels[r.Label]}").Prepend("message,kind").Append("no label here,"));
+        File.WriteAllText(folder.File("recipe.json"), """{ "epochs": 3, "learningRate": 2e-3, "batchSize": 8, "maxLength": 32, "earlyStoppingPatience": 0 }""");
+    }
+
+    private (int Code, string[] Output, string Error) Train(params string[] more) => Call(TrainCommand.Run,
+        ["train", "--recipe", folder.File("recipe.json"), "--data", folder.File("data.csv"), "--base", Repository.PracticeModel, "--out", folder.File("out"), "--text", "message", "--label", "kind", .. more]);
+
+    private static (int Code, string[] Output, string Error) Call(Func<string[], TextWriter, TextWriter, int> command, params string[] args)
+    {
+        using var output = new StringWriter();
+        using var error = new StringWriter();
+        var code = command(args, output, error);
+        return (code, output.ToString().Split(Environment.NewLine, StringSplitOptions.RemoveEmptyEntries), error.ToString().Trim());
+    }
+
+    [Fact]
+    public void Train_writes_one_json_object_a_line_and_ends_with_the_test_scores_and_predict_repeats_them()
+    {
+        var (code, output, error) = Train("--json");
+        Assert.Equal((0, ""), (code, error));
+        var lines = output.Select(l => JsonDocument.Parse(l).RootElement).ToList();
+        Assert.Equal("start", lines[0].GetProperty("event").GetString());
+        Assert.Equal((240, 30, 30), (lines[0].GetProperty("trainRows").GetInt32(), lines[0].GetProperty("validationRows").GetInt32(), lines[0].GetProperty("testRows").GetInt32()));
+        Assert.Equal(90, lines.Count(l => l.GetProperty("event").GetString() == "step"));
+        Assert.Equal(6, lines.Count(l => l.GetProperty("event").GetString() == "evaluation"));
+        var end = lines[^1];
+        Assert.Equal(("end", "Finished", 90), (end.GetProperty("event").GetString(), end.GetProperty("outcome").GetString(), end.GetProperty("stepsDone").GetInt32()));
+        Assert.True(end.GetProperty("testAccuracy").GetDouble() > 0.8);
+
+        var scores = folder.File("scores.csv");
+        var predicted = Call(PredictCommand.Run, "predict", "--model", end.GetProperty("bestFolder").GetString()!, "--data", folder.File("data.csv"), "--out", scores, "--text", "message", "--max-length", "32");
+        Assert.Equal((0, ""), (predicted.Code, predicted.Error));
+        Assert.Equal($"301 rows scored with 3 labels, in {scores}", Assert.Single(predicted.Output));
+        var rows = File.ReadAllLines(scores);
+        Assert.Equal("message,kind,predicted_label,probability,delivery,payment,praise", rows[0]);
+        Assert.Equal(302, rows.Length);
+        var right = rows[1..^1].Count(r => r.Split(',') is var cells && cells[^6] == cells[^5]);
+        Assert.True(right > 240, $"{right} of 300 right");
+    }
+
+    [Fact]
+    public void Train_without_json_prints_lines_for_people_and_a_test_file_of_its_own_is_scored()
+    {
+        File.WriteAllLines(folder.File("test.csv"), SmallTexts.Rows(60, seed: 5).Select(r => $"{r.Text},{SmallTexts.Labels[r.Label]}").Prepend("message,kind"));
+        var (code, output, error) = Train("--test", folder.File("test.csv"), "--validation-share", "0.2");
+        Assert.Equal((0, ""), (code, error));
+        Assert.Equal("240 train, 60 validation and 60 test rows in 3 labels", output[0]);
+        Assert.Matches(@"^Finished: best at step \d+ of 90, in .+best; test accuracy [01]\.\d{4}, macro-F1 [01]\.\d{4} on 60 rows$", output[^1]);
+    }
+
+    [Fact]
+    public void An_interrupted_train_says_how_to_go_on_and_does()
+    {
+        using var source = new CancellationTokenSource();
+        source.CancelAfter(TimeSpan.FromSeconds(1));
+        var interrupted = Call((a, o, e) => TrainCommand.Run(a, o, e, source.Token), "--recipe", folder.File("recipe.json"), "--data", folder.File("data.csv"),
+            "--base", Repository.PracticeModel, "--out", folder.File("out"), "--text", "message", "--label", "kind");
+        if (interrupted.Code == 0) return; // A machine so fast that nothing was left to interrupt.
+        Assert.Equal((1, "The run was interrupted; add --resume to the same command to go on from its last checkpoint."), (interrupted.Code, interrupted.Error));
+        Assert.Equal(0, Train("--resume").Code);
+    }
+
+    [Fact]
+    public void What_is_wrong_with_a_command_is_one_sentence_and_the_exit_code_is_not_0()
+    {
+        (int, string) Said((int Code, string[] Output, string Error) result) => (result.Code, result.Error.Replace(folder.Path + Path.DirectorySeparatorChar, ""));
+        Assert.Equal((1, "--data is missing."), Said(Call(TrainCommand.Run, "train")));
+        Assert.StartsWith("train does not know --datta; it takes --recipe, --data, ", Call(TrainCommand.Run, "train", "--datta", "x").Error);
+        Assert.Equal((1, "--data needs a value after it."), Said(Call(TrainCommand.Run, "--data", "--json")));
+        Assert.Equal((1, "--validation-share is \"2\"; expected a share from 0 to below 1, such as 0.1."), Said(Train("--validation-share", "2")));
+        Assert.Equal((1, "There is no file nothing.csv."), Said(Call(TrainCommand.Run, "--data", folder.File("nothing.csv"))));
+        Assert.Equal((1, "data.csv has no column \"label\"; its columns are \"message\", \"kind\"."), Said(Call(TrainCommand.Run, "--data", folder.File("data.csv"), "--text", "message")));
+        File.WriteAllText(folder.File("recipe.json"), """{ "epoch": 2 }""");
+        Assert.StartsWith("The recipe has an unknown field: \"epoch\".", Train().Error);
+        File.WriteAllText(folder.File("recipe.json"), """{ "epochs": 0 }""");
+        Assert.Equal((1, "Epochs is 0; expected a whole number from 1 to 100."), Said(Train()));
+        File.WriteAllText(folder.File("empty.csv"), "");
+        Assert.Equal((1, "empty.csv is empty; expected a header row and rows below it."), Said(Call(TrainCommand.Run, "--data", folder.File("empty.csv"))));
+        File.WriteAllBytes(folder.File("latin.csv"), [.. "text,label\ncaf"u8, 0xE9, .. ",a\n"u8]);
+        Assert.StartsWith("latin.csv is not UTF-8", Said(Call(TrainCommand.Run, "--data", folder.File("latin.csv"))).Item2);
+        File.WriteAllText(folder.File("quotes.csv"), "text,label\nsay \"hi\" now,a\n");
+        Assert.Equal((1, "quotes.csv, line 2: a quote stands where none may stand or is never closed; quote the whole cell and double the quotes in it."), Said(Call(TrainCommand.Run, "--data", folder.File("quotes.csv"))));
+        Assert.Equal((1, "--max-length is \"9999\"; expected a whole number from 8 to 512."), Said(Call(PredictCommand.Run, "--model", "x", "--data", "y", "--out", "z", "--max-length", "9999")));
+        Assert.Equal((1, "data.csv has no column \"text\"; its columns are \"message\", \"kind\"."), Said(Call(PredictCommand.Run, "--model", Repository.PracticeModel, "--data", folder.File("data.csv"), "--out", folder.File("scores.csv"))));
+        Assert.False(File.Exists(folder.File("scores.csv")));
+    }
+
+    public void Dispose() => folder.Dispose();
+}

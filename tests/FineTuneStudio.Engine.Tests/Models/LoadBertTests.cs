@@ -1,0 +1,123 @@
+using System.Text.Json.Nodes;
+using FineTuneStudio.Engine.Models;
+using FineTuneStudio.Engine.Training;
+using FineTuneStudio.Engine.Weights;
+using TorchSharp;
+
+namespace FineTuneStudio.Engine.Tests.Models;
+
+[Collection("training")]
+public sealed class LoadBertTests : IDisposable
+{
+    private readonly TemporaryFolder folder = new();
+
+    /// <summary>The practice model with its tensors or its config.json changed.</summary>
+    private string Changed(Func<TensorEntry, (string Name, string Dtype, long[] Shape)?>? tensors = null, Action<JsonObject>? config = null)
+    {
+        var target = folder.File("model");
+        Directory.CreateDirectory(target);
+        foreach (var file in Directory.GetFiles(Repository.PracticeModel)) File.Copy(file, Path.Combine(target, Path.GetFileName(file)), overwrite: true);
+        using (var read = SafetensorsFile.Open(Path.Combine(Repository.PracticeModel, "model.safetensors")))
+            SafetensorsWriter.Write(Path.Combine(target, "model.safetensors"), read.Entries.Values.Select(e => (Entry: e, To: tensors is null ? (e.Name, e.Dtype, e.Shape) : tensors(e)))
+                .Where(t => t.To is not null).Select(t => (t.To!.Value.Name, t.To.Value.Dtype, t.To.Value.Shape, (Func<ReadOnlyMemory<byte>>)(() =>
+                {
+                    var bytes = read.Bytes(t.Entry.Name);
+                    if (t.To.Value.Dtype == "F32") return bytes[..(int)(t.To.Value.Shape.Aggregate(1L, (a, b) => a * b) * 4)].ToArray();
+                    var half = new byte[bytes.Length / 2];
+                    for (var i = 0; i < half.Length / 2; i++) BitConverter.TryWriteBytes(half.AsSpan(2 * i), (Half)BitConverter.ToSingle(bytes[(4 * i)..]));
+                    return half;
+                }))), read.Metadata);
+        if (config is not null)
+        {
+            var path = Path.Combine(target, "config.json");
+            var json = JsonNode.Parse(File.ReadAllText(path))!.AsObject();
+            config(json);
+            File.WriteAllText(path, json.ToJsonString());
+        }
+        return target;
+    }
+
+    private static (float[] Weight, float[] Bias, WeightReport Report, bool NewHead) Head(string path, string[] labels, int seed)
+    {
+        var (model, report, newHead) = LoadBert.ForTraining(path, labels, dropout: 0.1, seed);
+        using (model) return (model.Classifier.weight.data<float>().ToArray(), model.Classifier.bias!.data<float>().ToArray(), report, newHead);
+    }
+
+    [Fact]
+    public void New_labels_get_a_new_head_of_the_configs_spread_by_seed()
+    {
+        var labels = Enumerable.Range(0, 77).Select(i => $"label {i}").ToArray();
+        var (weight, bias, report, newHead) = Head(Repository.PracticeModel, labels, seed: 3);
+        Assert.True(newHead);
+        Assert.Equal(["classifier.bias", "classifier.weight"], report.Reshaped.Order());
+        Assert.Equal((1.0, report.BackboneElements), (report.BackboneShare, report.MatchedBackboneElements));
+        Assert.All(bias, b => Assert.Equal(0, b));
+        Assert.InRange(Math.Sqrt(weight.Average(w => (double)w * w)), 0.019, 0.021);
+        Assert.InRange(weight.Average(), -0.001, 0.001);
+        Assert.Equal(weight, Head(Repository.PracticeModel, labels, seed: 3).Weight);
+        Assert.NotEqual(weight, Head(Repository.PracticeModel, labels, seed: 4).Weight);
+    }
+
+    [Fact]
+    public void The_same_labels_in_the_same_order_keep_the_head_and_another_order_does_not()
+    {
+        using var file = SafetensorsFile.Open(Path.Combine(Repository.PracticeModel, "model.safetensors"));
+        var stored = System.Runtime.InteropServices.MemoryMarshal.Cast<byte, float>(file.Bytes("classifier.weight")).ToArray();
+        var kept = Head(Repository.PracticeModel, ["negative", "neutral", "positive"], seed: 3);
+        Assert.False(kept.NewHead);
+        Assert.Equal(stored, kept.Weight);
+        var other = Head(Repository.PracticeModel, ["positive", "neutral", "negative"], seed: 3);
+        Assert.True(other.NewHead);
+        Assert.NotEqual(stored, other.Weight);
+    }
+
+    [Fact]
+    public void A_file_without_the_prefix_loads_whole_and_a_missing_pooler_is_drawn_anew()
+    {
+        var bare = Changed(e => e.Name.StartsWith("bert.pooler") || e.Name.StartsWith("classifier") ? null : (e.Name["bert.".Length..], e.Dtype, e.Shape));
+        var (_, _, report, newHead) = Head(bare, ["negative", "neutral", "positive"], seed: 1);
+        Assert.True(newHead);
+        Assert.Equal(["bert.pooler.dense.bias", "bert.pooler.dense.weight", "classifier.bias", "classifier.weight"], report.Missing.Order());
+        Assert.Equal(report.BackboneElements - 64 * 65, report.MatchedBackboneElements);
+        Assert.Empty(report.Unexpected);
+        Assert.StartsWith("model.safetensors has no fitting ", Assert.Throws<WeightFileException>(() => LoadBert.ForPrediction(bare)).Message);
+    }
+
+    [Fact]
+    public void Half_precision_weights_load_and_the_saved_model_keeps_their_type()
+    {
+        var half = Changed(e => (e.Name, "F16", e.Shape));
+        var (model, report, _) = LoadBert.ForTraining(half, ["a", "b"], 0, 1);
+        using (model) SaveModelFolder.Write(model, ["a", "b"], half, folder.File("saved"));
+        Assert.Equal(1, report.BackboneShare);
+        using var saved = SafetensorsFile.Open(Path.Combine(folder.File("saved"), "model.safetensors"));
+        Assert.All(saved.Entries.Values, e => Assert.Equal("F16", e.Dtype));
+        using var source = SafetensorsFile.Open(Path.Combine(half, "model.safetensors"));
+        Assert.True(source.Bytes("bert.pooler.dense.weight").SequenceEqual(saved.Bytes("bert.pooler.dense.weight")));
+    }
+
+    [Fact]
+    public void Weights_that_do_not_fit_the_config_are_refused_by_name()
+    {
+        string Message(string path) => Assert.Throws<WeightFileException>(() => LoadBert.ForTraining(path, ["a", "b"], 0, 1)).Message;
+        Assert.Equal("model.safetensors lacks 1 of the 39 backbone tensors that config.json calls for, first bert.encoder.layer.1.output.dense.weight; the file and config.json are not of the same model.",
+            Message(Changed(e => e.Name == "bert.encoder.layer.1.output.dense.weight" ? null : (e.Name, e.Dtype, e.Shape))));
+        Assert.Equal("model.safetensors holds bert.embeddings.position_embeddings.weight with shape [64, 64], but config.json calls for [128, 64]; the file and config.json are not of the same model.",
+            Message(Changed(e => (e.Name, e.Dtype, e.Name.Contains("position") ? [64, 64] : e.Shape))));
+    }
+
+    [Fact]
+    public void A_config_that_this_model_cannot_follow_is_refused_with_the_field()
+    {
+        string Message(Action<JsonObject> change) => Assert.Throws<WeightFileException>(() => LoadBert.ForPrediction(Changed(config: change))).Message;
+        Assert.Equal("config.json says model_type is roberta; expected bert.", Message(c => c["model_type"] = "roberta"));
+        Assert.Equal("config.json says hidden_act is swish; known are gelu, gelu_new, gelu_pytorch_tanh, relu.", Message(c => c["hidden_act"] = "swish"));
+        Assert.Equal("config.json says position_embedding_type is relative_key; only absolute positions are supported.", Message(c => c["position_embedding_type"] = "relative_key"));
+        Assert.Equal("config.json says hidden_size is 64, which 5 attention heads do not divide evenly.", Message(c => c["num_attention_heads"] = 5));
+        Assert.Equal("config.json has no number vocab_size, which a BERT model needs.", Message(c => c.Remove("vocab_size")));
+        Assert.Equal("config.json has 2 labels in id2label but none with the number 1; they must be numbered 0, 1, 2, ...", Message(c => c["id2label"] = new JsonObject { ["0"] = "a", ["2"] = "b" }));
+        Assert.Equal("The model folder has no config.json; choose a complete Hugging Face model folder.", Assert.Throws<WeightFileException>(() => LoadBert.ForPrediction(folder.File("nothing"))).Message);
+    }
+
+    public void Dispose() => folder.Dispose();
+}
