@@ -2,6 +2,7 @@ using System.Globalization;
 using FineTuneStudio;
 using FineTuneStudio.Accounts;
 using FineTuneStudio.Projects;
+using FineTuneStudio.Review;
 using FineTuneStudio.Shell;
 using FineTuneStudio.Splits;
 
@@ -13,6 +14,7 @@ builder.WebHost.UseStaticWebAssets();
 builder.AddShell();
 builder.AddAccounts();
 builder.Services.AddProjects();
+builder.Services.AddReview();
 builder.Services.AddSplits();
 
 var app = builder.Build();
