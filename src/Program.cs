@@ -1,6 +1,7 @@
 using System.Globalization;
 using FineTuneStudio;
 using FineTuneStudio.Accounts;
+using FineTuneStudio.Datasets;
 using FineTuneStudio.Projects;
 using FineTuneStudio.Review;
 using FineTuneStudio.Shell;
@@ -15,6 +16,7 @@ builder.AddShell();
 builder.AddAccounts();
 builder.Services.AddProjects();
 builder.Services.AddReview();
+builder.Services.AddDatasets();
 builder.Services.AddSplits();
 
 var app = builder.Build();
@@ -28,6 +30,7 @@ app.UseAntiforgery();
 
 app.MapShell();
 app.MapAccounts();
+app.MapDatasets();
 app.Greet();
 
 app.Run();

@@ -45,8 +45,6 @@ public sealed class ReLU : ParameterLessModule<Tensor, Tensor>
     public bool inplace { get; set; }
 
     public override Tensor forward(Tensor tensor) => nn.functional.relu(tensor, inplace);
-
-    public override string GetName() => nameof(ReLU);
 }
 
 /// <summary>x times the normal distribution function at x, exact or by tanh (Hendrycks and Gimpel 2016).</summary>

@@ -158,6 +158,10 @@ namespace TorchSharp.Modules
         protected OptimizerOptions _defaults = null!;
         private protected readonly Dictionary<nint, OptimizerState> states = [];
 
+        public OptimizerHelper()
+        {
+        }
+
         /// <summary>The live states and options.</summary>
         public virtual StateDictionary state_dict()
         {

@@ -1,0 +1,118 @@
+using FineTuneStudio.Projects;
+using Microsoft.EntityFrameworkCore;
+
+namespace FineTuneStudio.Datasets;
+
+/// How an uploaded file is read: detected, shown, changeable; and what importing it would give.
+public sealed class ExamineFile(IDbContextFactory<StudioDb> databases, ProjectAccess access, ReceiveFile receive)
+{
+    /// Problem is set where the file cannot be read as it is; Format where a guess exists all the same.
+    public sealed record Look(Import Import, FileFormat? Format, IReadOnlyList<string> Columns, ColumnMapping Mapping, IReadOnlyList<RawRow> Rows, IReadOnlyList<string> Notices, string? Problem);
+
+    public sealed record Counts(int Rows, int Unlabeled, int Rejected, IReadOnlyList<LabelCount> Labels, IReadOnlyList<Rejection> Examples, IReadOnlyList<string> Warnings, string? Problem);
+
+    [Needs(Permission.UploadData)]
+    public async Task<Look> Handle(string projectId, int importId, FileFormat? chosen = null, CancellationToken cancel = default)
+    {
+        var import = await Find(projectId, importId, cancel);
+        return await Task.Run(() =>
+        {
+            using var file = File.OpenRead(receive.PathOf(import));
+            return See(import, file, chosen ?? (import.FormatJson is null ? null : FileFormat.FromJson(import.FormatJson)));
+        }, cancel);
+    }
+
+    /// Reads the whole file with this format and mapping and keeps nothing.
+    [Needs(Permission.UploadData)]
+    public async Task<Counts> Count(string projectId, int importId, FileFormat format, ColumnMapping mapping, IProgress<double>? progress = null, CancellationToken cancel = default)
+    {
+        var import = await Find(projectId, importId, cancel);
+        return await Task.Run(() =>
+        {
+            using var file = File.OpenRead(receive.PathOf(import));
+            return CountRows(file, format, mapping, progress, cancel);
+        }, cancel);
+    }
+
+    internal static Look See(Import import, Stream file, FileFormat? chosen)
+    {
+        var notices = new List<string>();
+        var format = chosen;
+        try
+        {
+            if (format is null)
+            {
+                var encoding = DetectEncoding.Of(file);
+                if (encoding.Notice is not null) notices.Add(encoding.Notice);
+                if (encoding.Encoding is null) return new(import, null, [], new([]), [], notices, encoding.Problem);
+                format = DetectFormat.Of(file, encoding.Encoding, import.FileName);
+            }
+            var (columns, about) = ReadTable.Columns(file, format);
+            notices.AddRange(about);
+            var rows = ReadTable.Rows(file, format, columns).Take(200).ToList();
+            var mapping = DetectFormat.Guess(columns, rows);
+            if (import.MappingJson is { } kept && ColumnMapping.FromJson(kept) is var before && before.Columns.Select(c => c.Name).SequenceEqual(columns)) mapping = before;
+            return new(import, format, columns, mapping, [.. rows.Take(20)], notices, rows.Count == 0 ? HeaderOnly : null);
+        }
+        catch (DataFileException e) { return new(import, format, [], new([]), [], notices, e.Message); }
+    }
+
+    private const string HeaderOnly = "The file has a header and no row below it; there is nothing to import.";
+
+    internal static Counts CountRows(Stream file, FileFormat format, ColumnMapping mapping, IProgress<double>? progress, CancellationToken cancel)
+    {
+        var labels = new Dictionary<string, int>(StringComparer.Ordinal);
+        var examples = new List<Rejection>();
+        int rows = 0, unlabeled = 0, rejected = 0;
+        try
+        {
+            var columns = ReadTable.Columns(file, format).Names;
+            if (mapping.Faults(columns) is { Count: > 0 } faults) return new(0, 0, 0, [], [], [], string.Join(" ", faults));
+            foreach (var raw in ReadTable.Rows(file, format, columns))
+            {
+                var (row, rejection) = ReadTable.Take(raw, mapping.Columns);
+                if (row is null) { rejected++; if (examples.Count < 20) examples.Add(rejection!); }
+                else
+                {
+                    rows++;
+                    if (row.Label is null) unlabeled++;
+                    else Add(labels, row.Label);
+                }
+                if ((rows + rejected) % 4096 == 0) { cancel.ThrowIfCancellationRequested(); progress?.Report((double)file.Position / file.Length); }
+            }
+        }
+        catch (DataFileException e) { return new(rows, unlabeled, rejected, [], examples, [], e.Message); }
+        IReadOnlyList<LabelCount> counts = [.. labels.OrderBy(l => l.Key, StringComparer.Ordinal).Select(l => new LabelCount(l.Key, l.Value))];
+        var problem = rows > 0 ? null : rejected > 0 ? $"None of the {rejected} rows can be imported; the first says: {examples[0].Reason}" : HeaderOnly;
+        return new(rows, unlabeled, rejected, counts, examples, Warnings(rows, unlabeled, counts, mapping), problem);
+    }
+
+    internal static void Add(Dictionary<string, int> labels, string label)
+    {
+        labels[label] = labels.GetValueOrDefault(label) + 1;
+        if (labels.Count > DataLimits.Labels)
+            throw new DataFileException($"The label column holds more than {DataLimits.Labels} different values; that is text, not a label. Choose another column.");
+    }
+
+    /// What does not stand against importing and yet should be known.
+    internal static IReadOnlyList<string> Warnings(int rows, int unlabeled, IReadOnlyList<LabelCount> labels, ColumnMapping? mapping = null)
+    {
+        var warnings = new List<string>();
+        if (mapping is not null && mapping.Columns.All(c => c.Role != ColumnRole.Label)) warnings.Add("No column is marked as the label: every row is imported as unlabelled and waits in the review.");
+        else if (labels.Count == 0 && rows > 0) warnings.Add("No row has a label: every row is imported as unlabelled and waits in the review.");
+        if (labels.Count == 1) warnings.Add($"All labelled rows carry the one label “{labels[0].Name}”; a model needs at least two to learn a difference.");
+        if (labels.Count > 50 && labels.Count > (rows - unlabeled) / 2) warnings.Add($"There are {labels.Count} labels for {rows - unlabeled} labelled rows; is the label column the right one?");
+        return warnings;
+    }
+
+    private async Task<Import> Find(string projectId, int importId, CancellationToken cancel)
+    {
+        await access.Require(projectId, Permission.UploadData, cancel);
+        await using var db = await databases.CreateDbContextAsync(cancel);
+        var import = await db.Imports.AsNoTracking().SingleOrDefaultAsync(i => i.Id == importId && i.ProjectId == projectId, cancel)
+            ?? throw new DataFileException($"There is no upload {importId} in this project.");
+        if (import.State is ImportState.Receiving) throw new DataFileException($"“{import.FileName}” is not here in full yet; go on with its upload first.");
+        if (import.State is ImportState.Cancelled) throw new DataFileException($"“{import.FileName}” was discarded; upload it again.");
+        return import;
+    }
+}

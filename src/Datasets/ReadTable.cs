@@ -1,0 +1,150 @@
+using System.Text;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+
+namespace FineTuneStudio.Datasets;
+
+/// A row that can be imported. Attributes is a JSON object of strings, or null.
+public sealed record ReadRow(long Line, string Text, string? Label, string? Attributes);
+
+public sealed record Rejection(long Line, int Column, string Found, string Reason);
+
+/// From the bytes of a file to rows, one at a time, in bounded memory.
+internal static class ReadTable
+{
+    private static readonly JsonSerializerOptions Plain = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    static ReadTable() => Encoding.RegisterProvider(CodePagesEncodingProvider.Instance);
+
+    public static Encoding EncodingOf(string name) =>
+        Encoding.GetEncoding(name, EncoderFallback.ReplacementFallback, new DecoderReplacementFallback(DataLimits.Undecodable.ToString()));
+
+    public static StreamReader Open(Stream file, string encoding)
+    {
+        file.Position = 0;
+        var reader = new StreamReader(file, EncodingOf(encoding), detectEncodingFromByteOrderMarks: false, 1 << 16, leaveOpen: true);
+        if (reader.Peek() == '\uFEFF') reader.Read();
+        return reader;
+    }
+
+    /// The names of the columns and a sentence for each thing that had to be mended about them.
+    public static (IReadOnlyList<string> Names, IReadOnlyList<string> Notices) Columns(Stream file, FileFormat format)
+    {
+        using var reader = Open(file, format.Encoding);
+        if (format.Kind == FileKind.JsonLines)
+        {
+            var keys = new List<string>();
+            foreach (var row in Lines(reader).Take(200))
+                if (Object(row, out _) is { } cells)
+                    foreach (var key in cells.Keys)
+                        if (!keys.Contains(key)) keys.Add(key);
+            return (keys, []);
+        }
+        var rows = new DelimitedReader(reader, format.Delimiter, format.Quote).Rows().Take(Math.Max(1, format.HeaderRows)).ToList();
+        if (rows.Count == 0) throw new DataFileException("The file is empty: it has no row at all.");
+        if (rows[0].Fault is { } fault && format.HeaderRows > 0) throw new DataFileException($"The header in line {rows[0].Line} cannot be read. {fault}");
+        var notices = new List<string>();
+        var names = new List<string>();
+        for (var i = 0; i < rows[0].Cells.Count; i++)
+        {
+            var name = format.HeaderRows == 0 ? "" : string.Join(" / ", rows.Where(r => i < r.Cells.Count && r.Cells[i].Trim().Length > 0).Select(r => DataLimits.Clip(r.Cells[i].Trim(), 100)).Distinct());
+            if (name.Length == 0)
+            {
+                name = $"column {i + 1}";
+                if (format.HeaderRows > 0) notices.Add($"Column {i + 1} has no name in the header; it is called “{name}” here.");
+            }
+            if (names.Contains(name))
+            {
+                var n = 2;
+                while (names.Contains($"{name} ({n})")) n++;
+                notices.Add($"The name “{name}” stands twice in the header; column {i + 1} is called “{name} ({n})” here.");
+                name = $"{name} ({n})";
+            }
+            names.Add(name);
+        }
+        return (names, notices);
+    }
+
+    /// The rows below the header, cells in the order of the columns; a row that does not fit carries its fault.
+    public static IEnumerable<RawRow> Rows(Stream file, FileFormat format, IReadOnlyList<string> columns)
+    {
+        using var reader = Open(file, format.Encoding);
+        if (format.Kind == FileKind.JsonLines)
+        {
+            foreach (var row in Lines(reader)) yield return FromJson(row, columns);
+            yield break;
+        }
+        foreach (var row in new DelimitedReader(reader, format.Delimiter, format.Quote).Rows().Skip(format.HeaderRows))
+        {
+            if (row.Fault is not null) { yield return row; continue; }
+            var cells = row.Cells;
+            // Spreadsheets append empty cells to every row; they say nothing.
+            var used = cells.Count;
+            while (used > columns.Count && cells[used - 1].Length == 0) used--;
+            yield return used == columns.Count ? used == cells.Count ? row : row with { Cells = [.. cells.Take(used)] }
+                : row with { Fault = $"The row has {Count(used, "cell")}; the file has {Count(columns.Count, "column")}. A quote or a delimiter may be missing.", Found = DataLimits.Clip(string.Join(format.Delimiter, cells)) };
+        }
+    }
+
+    /// What the mapping makes of one row: a row to import, or why not.
+    public static (ReadRow? Row, Rejection? Rejection) Take(RawRow raw, IReadOnlyList<ColumnUse> columns)
+    {
+        if (raw.Fault is not null) return (null, new(raw.Line, raw.Column, raw.Found, raw.Fault));
+        string? text = null, label = null;
+        Dictionary<string, string>? attributes = null;
+        for (var i = 0; i < columns.Count; i++)
+        {
+            if (columns[i].Role == ColumnRole.Ignored) continue;
+            var cell = raw.Cells[i];
+            Rejection? Refuse(string reason) => new(raw.Line, i + 1, DataLimits.Clip(cell), reason);
+            if (cell.Contains(DataLimits.Undecodable)) return (null, Refuse($"“{columns[i].Name}” holds bytes that the chosen encoding does not know; choose the encoding in which the file was saved."));
+            if (cell.Contains('\0')) return (null, Refuse($"“{columns[i].Name}” holds a NUL character; text has none."));
+            if (cell.Length > DataLimits.CellCharacters) return (null, Refuse(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"The cell has {cell.Length:N0} characters; at most {DataLimits.CellCharacters:N0} are taken.")));
+            switch (columns[i].Role)
+            {
+                case ColumnRole.Text when string.IsNullOrWhiteSpace(cell): return (null, Refuse($"The text in “{columns[i].Name}” is empty."));
+                case ColumnRole.Text: text = cell; break;
+                case ColumnRole.Label when cell.Trim() is var trimmed && trimmed.Length > DataLimits.LabelCharacters:
+                    return (null, Refuse($"The label has {trimmed.Length} characters; a label has at most {DataLimits.LabelCharacters}. Is “{columns[i].Name}” the right column?"));
+                case ColumnRole.Label: label = cell.Trim() is { Length: > 0 } l ? l : null; break;
+                case ColumnRole.Attribute when cell.Length > 0: (attributes ??= [])[columns[i].Name] = cell; break;
+            }
+        }
+        return (new(raw.Line, text!, label, attributes is null ? null : JsonSerializer.Serialize(attributes, Plain)), null);
+    }
+
+    private static IEnumerable<RawRow> Lines(TextReader reader) =>
+        new DelimitedReader(reader, '\uFFFE', null, maxCell: DataLimits.RowCharacters).Rows().Where(r => r.Fault is not null || !string.IsNullOrWhiteSpace(r.Cells[0]));
+
+    private static RawRow FromJson(RawRow row, IReadOnlyList<string> columns) =>
+        row.Fault is not null ? row
+        : Object(row, out var fault) is { } cells ? new(row.Line, [.. columns.Select(c => cells.GetValueOrDefault(c, ""))])
+        : new(row.Line, [], fault, 0, DataLimits.Clip(row.Cells[0]));
+
+    private static Dictionary<string, string>? Object(RawRow row, out string? fault)
+    {
+        fault = row.Fault;
+        if (fault is not null) return null;
+        try
+        {
+            using var json = JsonDocument.Parse(row.Cells[0]);
+            if (json.RootElement.ValueKind != JsonValueKind.Object) { fault = "The line is JSON but not an object; each line must be one object like {\"text\": \"…\", \"label\": \"…\"}."; return null; }
+            var cells = new Dictionary<string, string>();
+            foreach (var property in json.RootElement.EnumerateObject())
+                cells[property.Name] = property.Value.ValueKind switch
+                {
+                    JsonValueKind.String => property.Value.GetString()!,
+                    JsonValueKind.Null => "",
+                    _ => property.Value.GetRawText(),
+                };
+            return cells;
+        }
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
+        {
+            fault = $"The line is not valid JSON{(e is JsonException { BytePositionInLine: { } p } ? $" (at byte {p + 1})" : "")}; each line must be one object like {{\"text\": \"…\", \"label\": \"…\"}}.";
+            return null;
+        }
+    }
+
+    private static string Count(int n, string noun) => $"{n} {noun}{(n == 1 ? "" : "s")}";
+}

@@ -1,0 +1,72 @@
+using FineTuneStudio.Datasets;
+using FineTuneStudio.Projects;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Playwright;
+
+namespace FineTuneStudio.Tests.Datasets;
+
+public sealed class UploadJourneyTests(StudioFixture app, Browser browser) : IClassFixture<StudioFixture>, IClassFixture<Browser>
+{
+    [Fact]
+    public async Task A_file_chosen_in_the_browser_becomes_a_version_whose_labels_were_seen_before()
+    {
+        var owner = await app.NewPerson("Dana Data");
+        var project = await app.NewProject(owner, "Upload journey");
+        var file = Path.Combine(app.Folder, "messages.csv");
+        await File.WriteAllLinesAsync(file, ["text,label,channel", .. Enumerable.Range(1, 120).Select(i => $"\"Message {i}, please help\",{(i % 10 == 0 ? "" : i % 3 == 0 ? "delivery" : "refund")},mail"), ",refund,mail", "too,few"]);
+
+        var page = await browser.Open(app.Url);
+        var errors = new List<string>();
+        page.Console += (_, m) => { if (m.Type == "error") errors.Add(m.Text); };
+        await page.SignIn(owner.Mail);
+        await page.GotoAsync($"/p/{project.Id}/data");
+        await Look(page, "empty");
+        await page.GetByRole(AriaRole.Link, new() { Name = "Upload data" }).ClickAsync();
+        await Assertions.Expect(page.GetByLabel("Drop a file here, or choose one")).ToBeVisibleAsync();
+        await Look(page, "upload");
+        await page.GetByLabel("Drop a file here, or choose one").SetInputFilesAsync(file);
+        await page.WaitForURLAsync("**/data/upload/*");
+
+        await Assertions.Expect(page.GetByLabel("Delimiter")).ToHaveValueAsync("comma");
+        await Assertions.Expect(page.GetByLabel("Quote")).ToHaveValueAsync("double");
+        await Assertions.Expect(page.GetByLabel("What “text” is")).ToHaveValueAsync("Text");
+        await Assertions.Expect(page.GetByLabel("What “label” is")).ToHaveValueAsync("Label");
+        await Assertions.Expect(page.GetByText("The text in “text” is empty.")).ToBeVisibleAsync();
+        await Assertions.Expect(page.GetByRole(AriaRole.Region, new() { Name = "Labels" })).ToContainTextAsync("delivery");
+        await Look(page, "read");
+        await page.GetByRole(AriaRole.Button, new() { Name = "Import 120 rows" }).ClickAsync();
+        await page.GetByRole(AriaRole.Link, new() { Name = "See version 1" }).ClickAsync();
+
+        await Assertions.Expect(page.GetByRole(AriaRole.Heading, new() { Name = "Version 1" })).ToBeVisibleAsync();
+        await Assertions.Expect(page.GetByText("Rows 1 to 50 of 120")).ToBeVisibleAsync();
+        await page.GetByLabel("Label", new() { Exact = true }).SelectOptionAsync("=delivery");
+        await Assertions.Expect(page.GetByText("Rows 1 to 36 of 36")).ToBeVisibleAsync();
+        await Look(page, "version");
+        await page.GotoAsync($"/p/{project.Id}/data");
+        await Assertions.Expect(page.GetByRole(AriaRole.Link, new() { Name = "Version 1", Exact = true })).ToBeVisibleAsync();
+        await Look(page, "versions");
+        Assert.Empty(errors);
+
+        await using var db = app.Db;
+        var version = await db.Versions.AsNoTracking().SingleAsync(v => v.ProjectId == project.Id);
+        Assert.Equal((120, 108), (version.RowCount, version.LabeledCount));
+        Assert.Equal(["delivery", "refund"], LabelCount.FromJson(version.LabelsJson).Select(l => l.Name));
+        Assert.Equal(2, await db.RejectedRows.CountAsync(r => r.ImportId == version.ImportId));
+    }
+
+    /// Pictures for the eye, where FTS_SHOTS names a folder: wide and narrow, light and dark.
+    private static async Task Look(IPage page, string name)
+    {
+        if (Environment.GetEnvironmentVariable("FTS_SHOTS") is not { Length: > 0 } folder) return;
+        await page.WaitForTimeoutAsync(500);
+        await page.ScreenshotAsync(new() { Path = Path.Combine(folder, $"data-{name}.png"), FullPage = true });
+        await page.SetViewportSizeAsync(390, 800);
+        await page.GetByLabel("Switch between light and dark colours").ClickAsync();
+        await page.WaitForTimeoutAsync(500);
+        var wide = await page.EvaluateAsync<int>("document.documentElement.scrollWidth");
+        await page.ScreenshotAsync(new() { Path = Path.Combine(folder, $"data-{name}-narrow.png"), FullPage = true });
+        await page.GetByLabel("Switch between light and dark colours").ClickAsync();
+        await page.SetViewportSizeAsync(1280, 900);
+        Assert.True(wide <= 390, $"{name} is {wide} px wide at 390 px");
+    }
+}
