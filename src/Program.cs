@@ -2,12 +2,19 @@ using System.Globalization;
 using FineTuneStudio;
 using FineTuneStudio.Accounts;
 using FineTuneStudio.Datasets;
+using FineTuneStudio.Engine.Headless;
 using FineTuneStudio.Projects;
 using FineTuneStudio.Review;
 using FineTuneStudio.Shell;
 using FineTuneStudio.Splits;
 
 CultureInfo.DefaultThreadCurrentCulture = CultureInfo.DefaultThreadCurrentUICulture = CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
+
+switch (args)
+{
+    case ["train", .. var options]: return TrainCommand.Run(options, Console.Out, Console.Error);
+    case ["predict", .. var options]: return PredictCommand.Run(options, Console.Out, Console.Error);
+}
 
 var builder = WebApplication.CreateBuilder(new WebApplicationOptions { Args = args, ContentRootPath = ContentRoot.Find(args) });
 
