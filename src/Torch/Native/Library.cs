@@ -65,6 +65,8 @@ internal static unsafe class Library
     internal static readonly delegate* unmanaged[Cdecl]<int, int, int> Deterministic = (delegate* unmanaged[Cdecl]<int, int, int>)Entry("ft_deterministic");
     internal static readonly delegate* unmanaged[Cdecl]<int, int, int> Switch = (delegate* unmanaged[Cdecl]<int, int, int>)Entry("ft_switch");
 
+    internal static readonly delegate* unmanaged[Cdecl]<nint*, nint*, nint*, nint*, int, double, double, double, double, double, double, double, int> AdamW = (delegate* unmanaged[Cdecl]<nint*, nint*, nint*, nint*, int, double, double, double, double, double, double, double, int>)Entry("ft_adamw");
+
     /// <summary>Throws what libtorch said, when <paramref name="status"/> reports a failure.</summary>
     /// <exception cref="ExternalException">The native call failed; the message is libtorch's own.</exception>
     internal static void Check(int status)

@@ -12,7 +12,10 @@
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/api/include/torch/version.h>
 
-#include <cstring>
+#include <dlfcn.h>
+
+#include <cmath>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -373,4 +376,73 @@ API int ft_switch(int what, int on) {
     }
   });
   return before;
+}
+
+// ---- fused updates: one pass over memory where single operators take many ---------------------------------------------
+
+#if defined(__x86_64__)
+#define VECTORISED __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define VECTORISED
+#endif
+
+VECTORISED static void adamwRange(float* __restrict p, const float* __restrict g, float* __restrict m, float* __restrict v, int64_t n,
+                                  float decay, float beta1, float rest1, float beta2, float rest2, float root2, float eps, float rate) {
+  for (int64_t k = 0; k < n; k++) {
+    float grad = g[k];
+    float mean = m[k] * beta1 + grad * rest1;
+    float square = v[k] * beta2 + grad * grad * rest2;
+    m[k] = mean;
+    v[k] = square;
+    p[k] = p[k] * decay - rate * (mean / (__builtin_sqrtf(square) / root2 + eps));
+  }
+}
+
+static bool plainFloats(const at::Tensor& t, const at::Tensor& like) {
+  return t.device().is_cpu() && t.scalar_type() == at::kFloat && t.layout() == at::kStrided && t.is_contiguous() && t.sizes() == like.sizes();
+}
+
+// AdamW on contiguous float32 tensors of the CPU. Returns 1, with nothing changed, where the tensors are others.
+API int ft_adamw(void** params, void** grads, void** means, void** squares, int n, double lr, double beta1, double beta2, double eps, double decay, double correction1, double correction2) {
+  int other = 0;
+  int failed = guarded([&] {
+    auto p = list(params, n), g = list(grads, n), m = list(means, n), v = list(squares, n);
+    for (int k = 0; k < n; k++)
+      if (!plainFloats(p[k], p[k]) || !plainFloats(g[k], p[k]) || !plainFloats(m[k], p[k]) || !plainFloats(v[k], p[k])) { other = 1; return; }
+    auto root2 = static_cast<float>(std::sqrt(correction2));
+    for (int k = 0; k < n; k++) {
+      auto *pp = p[k].data_ptr<float>(), *gg = g[k].data_ptr<float>(), *mm = m[k].data_ptr<float>(), *vv = v[k].data_ptr<float>();
+      at::parallel_for(0, p[k].numel(), 1 << 15, [&](int64_t from, int64_t to) {
+        adamwRange(pp + from, gg + from, mm + from, vv + from, to - from, static_cast<float>(1 - lr * decay), static_cast<float>(beta1),
+                   static_cast<float>(1 - beta1), static_cast<float>(beta2), static_cast<float>(1 - beta2), root2, static_cast<float>(eps),
+                   static_cast<float>(lr / correction1));
+      });
+      p[k].unsafeGetTensorImpl()->bump_version();
+    }
+  });
+  return failed ? -1 : other;
+}
+
+// ---- float32 matrix products ---------------------------------------------------------------------------------------
+// Debian's libtorch calls whatever libblas.so.3 is: by default the reference BLAS, a hundred times slower than the
+// machine; or OpenBLAS, whose threads spin against OpenMP's. oneDNN, which libtorch needs anyway, has a fast sgemm on
+// OpenMP's own threads. A name that this library exports comes before libblas in the search order of libtorch, so the
+// call ends here. Where oneDNN is not a library of its own (libtorch from pytorch.org brings MKL), nothing calls this.
+
+using DnnlSgemm = int (*)(char, char, int64_t, int64_t, int64_t, float, const float*, int64_t, const float*, int64_t, float, float*, int64_t);
+using BlasSgemm = void (*)(const char*, const char*, const int*, const int*, const int*, const float*, const float*, const int*, const float*, const int*, const float*, float*, const int*);
+
+static void* symbolOf(const char* library, const char* name) {
+  void* handle = dlopen(library, RTLD_LAZY | RTLD_LOCAL);
+  return handle ? dlsym(handle, name) : nullptr;
+}
+
+// Fortran's column-major product is the row-major product of the swapped operands.
+API void sgemm_(const char* transA, const char* transB, const int* m, const int* n, const int* k, const float* alpha, const float* a, const int* lda,
+                const float* b, const int* ldb, const float* beta, float* c, const int* ldc) {
+  static const auto dnnl = reinterpret_cast<DnnlSgemm>(getenv("FTS_BLAS") ? nullptr : symbolOf("libdnnl.so.2", "dnnl_sgemm"));
+  if (dnnl && *k > 0 && dnnl(*transB, *transA, *n, *m, *k, *alpha, b, *ldb, a, *lda, *beta, c, *ldc) == 0) return;
+  static const auto blas = reinterpret_cast<BlasSgemm>(symbolOf("libblas.so.3", "sgemm_"));
+  TORCH_CHECK(blas, "neither oneDNN's sgemm nor a BLAS was found");
+  blas(transA, transB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
 }

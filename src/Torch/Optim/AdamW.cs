@@ -88,12 +88,15 @@ namespace TorchSharp.Modules
             // Parameters at the same step (all of them, as a rule) share their scalars and are updated by one call an operation.
             foreach (var same in ready.GroupBy(x => (x.state.step, x.p.dtype)))
             {
+                double correction1 = 1 - Math.Pow(beta1, same.Key.step), correction2 = 1 - Math.Pow(beta2, same.Key.step);
+                if (!o.amsgrad!.Value && !o.maximize!.Value &&
+                    Fused.AdamW(same.ToList(), lr, beta1, beta2, o.eps!.Value, o.weight_decay!.Value, correction1, correction2)) continue;
+
                 var p = same.Select(x => (torch.Tensor)x.p).ToArray();
                 var g = same.Select(x => x.grad!).ToArray();
                 var m = same.Select(x => x.state.exp_avg).ToArray();
                 var v = same.Select(x => x.state.exp_avg_sq).ToArray();
                 if (o.maximize!.Value) g = [.. g.Select(t => t.neg())];
-                double correction1 = 1 - Math.Pow(beta1, same.Key.step), correction2 = 1 - Math.Pow(beta2, same.Key.step);
 
                 if (o.weight_decay!.Value != 0) CallVoid(Ops._foreach_mul__Scalar, p, 1 - lr * o.weight_decay.Value);
                 CallVoid(Ops._foreach_mul__Scalar, m, beta1);
