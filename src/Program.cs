@@ -5,6 +5,10 @@ using FineTuneStudio.Datasets;
 using FineTuneStudio.Engine.Headless;
 using FineTuneStudio.Projects;
 using FineTuneStudio.Review;
+using FineTuneStudio.Checklists;
+using FineTuneStudio.Datasets;
+using FineTuneStudio.Projects;
+using FineTuneStudio.Reports;
 using FineTuneStudio.Shell;
 using FineTuneStudio.Splits;
 
@@ -25,6 +29,8 @@ builder.Services.AddProjects();
 builder.Services.AddReview();
 builder.Services.AddDatasets();
 builder.Services.AddSplits();
+builder.Services.AddChecklists();
+builder.Services.AddReports();
 
 var app = builder.Build();
 await app.Prepare();

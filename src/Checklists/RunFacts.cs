@@ -1,0 +1,72 @@
+using FineTuneStudio.BaseModels;
+using FineTuneStudio.Engine.Training;
+using FineTuneStudio.Runs;
+using FineTuneStudio.Ui;
+using Microsoft.EntityFrameworkCore;
+using static FineTuneStudio.Checklists.FactState;
+
+namespace FineTuneStudio.Checklists;
+
+/// Where the weights came from, and what was tried.
+internal static class RunFacts
+{
+    private const string LaunchRun = "Launch a run on the Runs page.";
+
+    internal static string Origin(ModelOrigin origin) => origin switch
+    {
+        ModelOrigin.Pretrained => "pretrained, as its importer declared",
+        ModelOrigin.Random => "random, not pretrained",
+        _ => "unknown, which does not count as pretrained",
+    };
+
+    internal static IReadOnlyList<Fact> Pretrained(ChecklistSubject subject)
+    {
+        const string share = "pass from 99 % with origin pretrained, block under 95 %";
+        if (subject.Run is not { } run || subject.BaseModel is not { } model) return [Fact.Unmeasured("P1", "Weights loaded", share, "limit our own", LaunchRun)];
+        return
+        [
+            run.BackboneShare is { } loaded
+                ? new("P1", "Weights loaded", $"{Figures.Percent(loaded)} of the backbone loaded from the file; origin: {Origin(model.Origin)}", loaded < 0.95 ? Block : loaded >= 0.99 && model.Origin == ModelOrigin.Pretrained ? Pass : Warn, share, "matched tensor elements ÷ backbone elements; limit our own")
+                : Fact.Unmeasured("P1", "Weights loaded", share, "limit our own", $"Run {run.Number} has not loaded its base model yet."),
+            new("P7", "Provenance and licence", $"{model.Name}, from “{model.Source}”; licence: {model.License ?? "not stated"}", model.License is null ? Warn : Pass, "warn without a licence", "our own"),
+        ];
+    }
+
+    internal static IReadOnlyList<Fact> NotFromScratch(ChecklistSubject subject)
+    {
+        const string declared = "pass for a declared pretrained model", band = "pass from 1e-6 to 1e-4, block above ten times that";
+        if (subject.Run is null || subject.BaseModel is not { } model || subject.Recipe is not { } recipe)
+            return [Fact.Unmeasured("origin", "Origin of the base model", declared, "declared at import", LaunchRun), Fact.Unmeasured("P5", "Learning rate for fine-tuning", band, "defaults of other fine-tuning tools", LaunchRun)];
+        var origin = new Fact("origin", "Origin of the base model", $"{model.Name}: {Origin(model.Origin)}", model.Origin == ModelOrigin.Pretrained ? Pass : Warn, declared, "declared at import, never guessed from a name");
+        var rate = recipe.LearningRate;
+        if (model.Origin != ModelOrigin.Pretrained)
+            return [origin, new("P5", "Learning rate for fine-tuning", $"{Figures.Short(rate)}; the usual band is for pretrained weights, and these are not", Warn, band, "defaults of other fine-tuning tools")];
+        return [origin, new("P5", "Learning rate for fine-tuning", Figures.Short(rate), rate is >= 1e-6 and <= 1e-4 ? Pass : rate > 1e-3 ? Block : Warn, band, "defaults of other fine-tuning tools")];
+    }
+
+    internal static async Task<(IReadOnlyList<Fact> Experiment, IReadOnlyList<Fact> NoDefaults)> Tried(StudioDb db, ChecklistSubject subject, CancellationToken cancel)
+    {
+        const string trials = "pass from 11, block at 1 or none";
+        if (subject.Version is not { } version || subject.Run is not { } run || subject.Recipe is not { } recipe)
+            return ([Fact.Unmeasured("H1", "Distinct recipes tried", trials, "Optuna's TPE draws 10 at random first", LaunchRun)], [Fact.Unmeasured("H7", "Settings changed from their default", "warn at none", "our own", LaunchRun)]);
+        var done = (await db.Runs.AsNoTracking().Where(r => r.ProjectId == run.ProjectId && db.Splits.Any(s => s.Id == r.SplitId && s.VersionId == version.Id)).ToListAsync(cancel))
+            .Where(r => r.HasModel).Select(r => (Recipe: RunRecipe.FromJson(r.RecipeJson), r.BaseModelId)).ToList();
+        var distinct = done.Select(d => (d.Recipe.Sha256(), d.BaseModelId)).Distinct().Count();
+        (string Name, Func<RunRecipe, object> Of)[] knobs =
+        [
+            ("learning rate", r => r.LearningRate), ("epochs", r => r.Epochs), ("batch size", r => r.BatchSize), ("regularisation", r => (r.Dropout, r.WeightDecay)), ("trained layers", r => (r.TrainableLayers, r.LastBlocks)),
+        ];
+        var covered = knobs.Where(k => done.Select(d => k.Of(d.Recipe)).Distinct().Count() >= 3).Select(k => k.Name).ToList();
+        var seeds = done.Where(d => d.BaseModelId == run.BaseModelId && d.Recipe with { Seed = 0 } == recipe with { Seed = 0 }).Select(d => d.Recipe.Seed).Distinct().Count();
+        var changed = RunRecipe.Fields.Where(f => !Equals(f.Get(recipe), f.Default)).Select(f => $"{f.Label} {f.Text(f.Get(recipe))} (default {f.Text(f.Default)})").ToList();
+        return (
+        [
+            new("H1", "Distinct recipes tried", $"{Figures.Count(distinct, "finished run")} with {(distinct == 1 ? "its" : "their")} own recipe on version {version.Number}", distinct >= 11 ? Pass : distinct >= 2 ? Warn : Block, trials, "Optuna's TPE draws 10 at random first"),
+            new("H2", "Settings tried at three or more values", covered.Count == 0 ? "None" : string.Join(", ", covered), covered.Count >= 3 && covered.Contains("learning rate") ? Pass : covered.Count > 0 ? Warn : Block, "pass from 3 with the learning rate, block at none", "H2O's guide names backbone, epochs and learning rate"),
+            new("H4", "Seeds of this recipe", $"{Figures.Count(seeds, "seed")} tried", seeds >= 3 ? Pass : Warn, "pass from 3", "Dodge et al. 2020: the seed alone changes results"),
+        ],
+        [
+            new("H7", "Settings changed from their default", changed.Count == 0 ? $"Run {run.Number} changed none of {Figures.Count(RunRecipe.Fields.Count, "setting")}" : $"{changed.Count} of {RunRecipe.Fields.Count}: {string.Join("; ", changed)}", changed.Count == 0 ? Warn : Pass, "warn at none", "our own"),
+        ]);
+    }
+}

@@ -1,0 +1,70 @@
+using FineTuneStudio.Engine.Training;
+using FineTuneStudio.Runs;
+using FineTuneStudio.Ui;
+using static FineTuneStudio.Checklists.FactState;
+
+namespace FineTuneStudio.Checklists;
+
+/// Whether the model was, and could be, validated.
+internal static class ValidationFacts
+{
+    private const string MakeSplit = "Freeze a split on the Split page.", LaunchRun = "Launch a run on the Runs page.";
+
+    internal static IReadOnlyList<Fact> Regularly(ChecklistSubject subject)
+    {
+        const string often = "pass from 5 evaluations and one an epoch, block at 1 or none", reachable = "block when patience is at least the number of evaluations";
+        if (subject.Run is not { } run || subject.Recipe is not { } recipe)
+            return [Fact.Unmeasured("V3", "Evaluations done", often, "limit our own", LaunchRun), Fact.Unmeasured("V4", "Early stopping can fire", reachable, "arithmetic", LaunchRun)];
+        var done = subject.Evaluations.Count;
+        var epochs = subject.Evaluations.Select(e => e.Epoch).DefaultIfEmpty().Max();
+        var each = epochs > 0 ? done / epochs : 0;
+        var enough = done <= 1 ? Block : done >= 5 && each >= 0.999 ? Pass : Warn;
+        if (!run.IsOver && enough != Pass) enough = Warn;
+        var planned = TrainingPlan.For(recipe, subject.TrainRows).EvaluationSteps.Count;
+        var patience = recipe.EarlyStoppingPatience;
+        return
+        [
+            new("V3", "Evaluations done", $"{Figures.Count(done, "evaluation")} on {Figures.Count(subject.ValidationRows, "validation row")} in run {run.Number}" + (each > 0 ? $", {Figures.Short(Math.Round(each, 1))} an epoch" : ""), enough, often, "limit our own"),
+            new("V4", "Early stopping can fire", patience == 0 ? "Early stopping is off" : $"It waits for {Figures.Count(patience, "evaluation")} without improvement; the run plans {Figures.Count(planned)}",
+                patience == 0 ? Warn : patience >= planned ? Block : patience < planned - 1 ? Pass : Warn, reachable, "arithmetic"),
+        ];
+    }
+
+    internal static async Task<IReadOnlyList<Fact>> NotSkipped(StudioDb db, ChecklistSubject subject, CancellationToken cancel)
+    {
+        const string sizes = "pass when the 95 % half-width of a share is at most 3 points (1,067 rows), block above 10 (97 rows)";
+        if (subject.Split is not { } split) return [Fact.Unmeasured("V1", "Train, validation and test exist", "block without validation rows", "arithmetic", MakeSplit), Fact.Unmeasured("V2", "The test part is large enough", sizes, "Wilson interval", MakeSplit)];
+        int train = subject.TrainRows, validation = subject.ValidationRows, test = subject.TestRows;
+        var half = test == 0 ? 1 : 1.96 * Math.Sqrt(0.25 / test);
+        var leaked = await DataFacts.One(db, $"""
+            SELECT COUNT(*) AS Value FROM SplitRows h JOIN Rows hr ON hr.Id = h.RowId
+            WHERE h.SplitId = {split.Id} AND h.Part <> 'Train' AND hr.TextKey IN
+              (SELECT r.TextKey FROM SplitRows t JOIN Rows r ON r.Id = t.RowId WHERE t.SplitId = {split.Id} AND t.Part = 'Train')
+            """, cancel);
+        var unseen = subject.Parts.Where(p => p.Train == 0 && p.Test > 0).Select(p => p.Name).ToList();
+        var drift = CramerV(subject.Parts);
+        return
+        [
+            new("V1", "Train, validation and test exist", $"Split {split.Number}: {Figures.Count(train)} train, {Figures.Count(validation)} validation, {Figures.Count(test)} test rows", validation == 0 || train == 0 ? Block : test == 0 ? Warn : Pass, "block without validation rows, warn without test rows", "arithmetic"),
+            new("V2", "The test part is large enough", test == 0 ? "There is no test row" : $"With {Figures.Count(test, "test row")} a share is known to ± {Figures.Short(Math.Round(half * 100, 1))} points", half <= 0.03 ? Pass : half <= 0.10 ? Warn : Block, sizes, "Wilson interval; deepchecks 100 test rows"),
+            new("V5", "No text on both sides", $"{Figures.Count(leaked, "held-out row")} {(leaked == 1 ? "has" : "have")} the same text as a train row", leaked == 0 ? Pass : Block, "block above 0", "deepchecks index leakage 0"),
+            new("V9", "Train and test have the same labels in the same shares", $"Cramér's V {Figures.Score(drift)} (0 is the same)", drift < 0.15 ? Pass : drift <= 0.3 ? Warn : Block, "pass under 0.15, block above 0.3", "deepchecks label drift 0.15"),
+            new("V10", "Every test label was trained on", unseen.Count == 0 ? "Yes" : $"{Figures.Count(unseen.Count, "label")} in the test part {(unseen.Count == 1 ? "has" : "have")} no train row: {string.Join(", ", unseen.Take(5))}", unseen.Count == 0 ? Pass : Block, "block above 0", "deepchecks new label 0"),
+        ];
+    }
+
+    /// Association between a row's part (train or test) and its label: sqrt(chi² / n), 0 to 1.
+    internal static double CramerV(IReadOnlyList<PartCounts> parts)
+    {
+        double train = parts.Sum(p => p.Train), test = parts.Sum(p => p.Test), all = train + test, chi = 0;
+        if (train == 0 || test == 0) return 0;
+        foreach (var part in parts)
+        {
+            double row = part.Train + part.Test;
+            if (row == 0) continue;
+            double expectTrain = row * train / all, expectTest = row * test / all;
+            chi += (part.Train - expectTrain) * (part.Train - expectTrain) / expectTrain + (part.Test - expectTest) * (part.Test - expectTest) / expectTest;
+        }
+        return Math.Sqrt(chi / all);
+    }
+}

@@ -1,0 +1,53 @@
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using FineTuneStudio.BaseModels;
+using FineTuneStudio.Checklists;
+using FineTuneStudio.Engine.Metrics;
+using FineTuneStudio.Projects;
+
+namespace FineTuneStudio.Reports;
+
+/// Everything a report says, written once and then only read. The signature covers the SHA-256 of its JSON.
+public sealed record ReportBody(
+    string Project, string Purpose, GoalMetric Metric, double Goal, int Run, string LaunchedBy, string BuiltBy,
+    DataUsed Data, BaseUsed Base, string RecipeJson, int BestStep, IReadOnlyList<string> Labels,
+    Scores Model, int[][] Confusion, IReadOnlyList<Baseline> Baselines, IReadOnlyList<Mistake> Mistakes, int MistakeCount,
+    FitVerdict? Fit, MeasuredChecklist Checklist, int TestLooks, Fingerprints Fingerprints)
+{
+    private static readonly JsonSerializerOptions Json = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, Converters = { new JsonStringEnumConverter() } };
+
+    public string ToJson() => JsonSerializer.Serialize(this, Json);
+
+    public static ReportBody FromJson(string json) => JsonSerializer.Deserialize<ReportBody>(json, Json)!;
+
+    public static string Sha256(string json) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(json)));
+
+    public double Measured => Model.Of(Metric).Value;
+
+    public bool GoalReached => Measured >= Goal;
+
+    public Baseline Strongest => Baselines.MaxBy(b => b.Scores.Of(Metric).Value)!;
+}
+
+public sealed record DataUsed(int Version, int VersionId, int Rows, int Labelled, int Split, int SplitId, int Seed, int Train, int Validation, int Test);
+
+public sealed record BaseUsed(int Number, string Name, string Source, ModelOrigin Origin, bool IsPractice, string Architecture, long Parameters, string? License, double? BackboneShare);
+
+/// A metric on the test part with its bootstrap 95 % interval.
+public sealed record Measured(double Value, double Low, double High);
+
+public sealed record Scores(int Rows, Measured Accuracy, Measured MacroF1, double WeightedF1, IReadOnlyList<LabelScore> PerLabel)
+{
+    public Measured Of(GoalMetric metric) => metric == GoalMetric.MacroF1 ? MacroF1 : Accuracy;
+}
+
+/// A simple model on the same test rows; the difference is fine-tuned model minus baseline on the project's metric, paired.
+public sealed record Baseline(string Name, string How, Scores Scores, Measured Difference);
+
+public sealed record Mistake(long RowId, string Text, string Label, string Predicted, double Confidence, double OfLabel);
+
+/// SHA-256 each, hex.
+public sealed record Fingerprints(string Data, string Split, string Recipe, string BaseWeights, string Weights);
