@@ -7,6 +7,7 @@ using FineTuneStudio.Projects;
 using FineTuneStudio.Review;
 using FineTuneStudio.Checklists;
 using FineTuneStudio.Datasets;
+using FineTuneStudio.Models;
 using FineTuneStudio.Projects;
 using FineTuneStudio.Reports;
 using FineTuneStudio.Shell;
@@ -31,6 +32,7 @@ builder.Services.AddDatasets();
 builder.Services.AddSplits();
 builder.Services.AddChecklists();
 builder.Services.AddReports();
+builder.Services.AddModels();
 
 var app = builder.Build();
 await app.Prepare();
@@ -44,6 +46,7 @@ app.UseAntiforgery();
 app.MapShell();
 app.MapAccounts();
 app.MapDatasets();
+app.MapModels();
 app.Greet();
 
 app.Run();

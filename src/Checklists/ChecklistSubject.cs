@@ -9,8 +9,6 @@ using Microsoft.EntityFrameworkCore;
 
 namespace FineTuneStudio.Checklists;
 
-public sealed record LabelCount(string Name, int Count);
-
 public sealed record PartCounts(string Name, int Train, int Validation, int Test);
 
 /// What the facts are measured on: one run with all that it rests on, or the newest data where no run rests on it yet.
@@ -53,14 +51,12 @@ public sealed class ChecklistSubject
             ? await db.Splits.AsNoTracking().SingleAsync(s => s.Id == run.SplitId, cancel)
             : newest is null ? null : await db.Splits.AsNoTracking().Where(s => s.VersionId == newest.Id).OrderByDescending(s => s.Number).FirstOrDefaultAsync(cancel);
         subject.Version = subject.Split is { } split ? await db.Versions.AsNoTracking().SingleAsync(v => v.Id == split.VersionId, cancel) : newest;
-        if (subject.Version is { } version) subject.Labels = Read<LabelCount>(version.LabelsJson);
-        if (subject.Split is not null) subject.Parts = Read<PartCounts>(subject.Split.CountsJson);
+        if (subject.Version is { } version) subject.Labels = LabelCount.FromJson(version.LabelsJson);
+        if (subject.Split is not null) subject.Parts = JsonSerializer.Deserialize<List<PartCounts>>(subject.Split.CountsJson) ?? [];
         if (subject.Run is null) return subject;
         subject.BaseModel = await db.BaseModels.AsNoTracking().SingleAsync(b => b.Id == subject.Run.BaseModelId, cancel);
         subject.Recipe = RunRecipe.FromJson(subject.Run.RecipeJson);
         subject.Evaluations = await db.RunEvaluations.AsNoTracking().Where(e => e.RunId == subject.Run.Id).OrderBy(e => e.Step).ToListAsync(cancel);
         return subject;
     }
-
-    private static List<T> Read<T>(string json) => JsonSerializer.Deserialize<List<T>>(json, JsonSerializerOptions.Web) ?? [];
 }

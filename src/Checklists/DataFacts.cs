@@ -1,3 +1,4 @@
+using FineTuneStudio.Datasets;
 using FineTuneStudio.Projects;
 using FineTuneStudio.Ui;
 using Microsoft.EntityFrameworkCore;
@@ -44,7 +45,7 @@ internal static class DataFacts
         var even = 1.0 / subject.Labels.Count;
         return
         [
-            new("labels", "Label counts", $"{Figures.Count(subject.Labels.Count, "label")}, from {Figures.Count(least.Count)} (“{least.Name}”) to {Figures.Count(most)} (“{subject.Labels.MaxBy(l => l.Count)!.Name}”) rows",
+            new("labels", "Label counts", least.Count == most ? $"{Figures.Count(subject.Labels.Count, "label")} with {Figures.Count(most, "row")} each" : $"{Figures.Count(subject.Labels.Count, "label")}, from {Figures.Count(least.Count)} (“{least.Name}”) to {Figures.Count(most)} (“{subject.Labels.MaxBy(l => l.Count)!.Name}”) rows",
                 subject.Labels.Count < 2 ? Block : Pass, "block under 2 labels", "a classifier needs two"),
             new("D3", "Imbalance ratio", $"{Figures.Score(worst)} for the rarest label “{least.Name}” (0.5 is perfect balance)", worst >= 0.10 ? Pass : inTrain < 100 ? Block : Warn, ratio, "evalml class imbalance check: 0.10, 100 rows"),
             new("D3b", "Share of the rarest label", $"{Figures.Percent(smallest)} of the labelled rows; an even share of {Figures.Count(subject.Labels.Count, "label")} would be {Figures.Percent(even)}",

@@ -1,7 +1,7 @@
 using System.Security.Cryptography;
-using System.Text.Json;
 using System.Threading.Channels;
 using FineTuneStudio.Checklists;
+using FineTuneStudio.Datasets;
 using FineTuneStudio.Engine.Text;
 using FineTuneStudio.Engine.Training;
 using FineTuneStudio.Engine.Weights;
@@ -79,7 +79,7 @@ public sealed class ReportBuilder(IDbContextFactory<StudioDb> databases, StudioF
         if (run.WeightsHash is { } saved && saved != weights)
             throw new ReportRefused($"The weights on disk (SHA-256 {weights[..12]}…) are not the ones that run {run.Number} saved ({saved[..12]}…). They were changed afterwards; launch the run again.");
 
-        var labels = JsonSerializer.Deserialize<List<LabelCount>>(version.LabelsJson, JsonSerializerOptions.Web)!.Select(l => l.Name).ToList();
+        var labels = LabelCount.FromJson(version.LabelsJson).Select(l => l.Name).ToList();
         var test = await PartRows.Read(db, split, SplitPart.Test, labels, cancel);
         var train = await PartRows.Read(db, split, SplitPart.Train, labels, cancel);
         if (test.Labels.Count == 0) throw new ReportRefused($"Split {split.Number} has no test rows, so there is nothing to report on. Freeze a split with a test part and launch a run on it.");

@@ -30,5 +30,5 @@ public static class ReportSentences
 
     public static string Looks(int looks) => looks == 1 ? "The test part was looked at once, for this report." : $"The test part was looked at {looks} times, this report included; each look makes its numbers a little less of a surprise.";
 
-    private static string Lower(string name) => name.StartsWith("TF", StringComparison.Ordinal) ? name : char.ToLowerInvariant(name[0]) + name[1..];
+    private static string Lower(string name) => name.StartsWith("TF", StringComparison.Ordinal) ? name : "the " + char.ToLowerInvariant(name[0]) + name[1..];
 }

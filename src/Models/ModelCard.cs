@@ -1,0 +1,102 @@
+using System.Text;
+using FineTuneStudio.BaseModels;
+using FineTuneStudio.Engine.Training;
+using FineTuneStudio.Reports;
+using FineTuneStudio.Ui;
+
+namespace FineTuneStudio.Models;
+
+/// The README.md of an exported model: only what was measured or recorded.
+internal static class ModelCard
+{
+    internal static string Write(ReadModel.View view, DateTime at)
+    {
+        var card = new StringBuilder();
+        void Line(string line = "") => card.Append(line).Append('\n');
+        Line("---");
+        if (view.Base.License is { } license) Line($"license: {Yaml(license)}");
+        Line("library_name: transformers");
+        Line("pipeline_tag: text-classification");
+        Line("tags:");
+        Line("- text-classification");
+        Line("- bert");
+        Line("---");
+        Line();
+        Line($"# {One(view.Project.Name)}, run {view.Run.Number}");
+        Line();
+        Line(One(view.Project.Purpose));
+        Line();
+        Line($"**{One(view.Standing)}**");
+        Line();
+        Line("## What it does");
+        Line();
+        Line($"Answers one of {Figures.Count(view.Labels.Count, "label")} for a text: {string.Join(", ", view.Labels.Take(100).Select(l => $"`{One(l.Name)}`"))}{(view.Labels.Count > 100 ? ", …" : "")}.");
+        Line();
+        Line("## Measured on the test part");
+        Line();
+        if (view.Report is not { } body) Line("Nothing: no report was built of this model.");
+        else
+        {
+            Line(ReportSentences.Answer(body));
+            Line();
+            Line("| model | accuracy | 95 % interval | macro-F1 | 95 % interval |");
+            Line("|---|---|---|---|---|");
+            void Row(string name, Scores s) => Line($"| {name} | {Figures.Score(s.Accuracy.Value)} | {ReportSentences.Interval(s.Accuracy)} | {Figures.Score(s.MacroF1.Value)} | {ReportSentences.Interval(s.MacroF1)} |");
+            Row("this model", body.Model);
+            foreach (var baseline in body.Baselines) Row(baseline.Name, baseline.Scores);
+            Line();
+            foreach (var baseline in body.Baselines) Line("- " + ReportSentences.Against(body, baseline));
+            Line("- " + ReportSentences.Looks(body.TestLooks));
+            if (body.Fit is { } fit) Line("- " + fit.Sentence);
+        }
+        Line();
+        Line("## Data and training");
+        Line();
+        Line($"- Data version {view.Version}, {Figures.Count(view.Labels.Sum(l => l.Count), "labelled row")}.");
+        if (view.Report is { } used) Line($"- Split {used.Data.Split}, seed {used.Data.Seed}: {Figures.Count(used.Data.Train)} train, {Figures.Count(used.Data.Validation)} validation, {Figures.Count(used.Data.Test)} test rows.");
+        Line($"- Base model: {One(view.Base.Name)} ({view.Base.Architecture}, {Figures.Count(view.Base.Parameters)} parameters), from {One(view.Base.Source)}; origin {view.Base.Origin.ToString().ToLowerInvariant()}{(view.Base.Origin == ModelOrigin.Pretrained ? "" : ", so it does not count as pretrained")}; licence {view.Base.License ?? "not stated"}.");
+        Line($"- Best checkpoint at step {Figures.Count(view.Run.BestStep ?? 0)} of {Figures.Count(view.Run.TotalSteps)}, chosen on the validation part.");
+        var recipe = RunRecipe.FromJson(view.Run.RecipeJson);
+        Line($"- Recipe: {string.Join(", ", RunRecipe.Fields.Select(f => $"{f.Label} {f.Text(f.Get(recipe))}"))}.");
+        Line();
+        Line("## Limits");
+        Line();
+        Line($"- It reads at most {recipe.MaxLength} tokens of a text; the rest is cut off.");
+        Line("- It always answers one of its labels, also for a text that fits none.");
+        Line("- Its numbers hold for texts like those it was measured on; elsewhere they may be lower.");
+        if (view.Report is { } report)
+            foreach (var score in report.Model.PerLabel.Where(s => s.Support > 0).OrderBy(s => s.F1).Take(3))
+                Line($"- Weak at `{One(report.Labels[score.Label])}`: F1 {Figures.Score(score.F1)} on {Figures.Count(score.Support, "test row")}.");
+        Line();
+        Line("## Fingerprints (SHA-256)");
+        Line();
+        if (view.Report is { } facts)
+        {
+            Line($"- data version: `{facts.Fingerprints.Data}`");
+            Line($"- split: `{facts.Fingerprints.Split}`");
+            Line($"- recipe: `{facts.Fingerprints.Recipe}`");
+            Line($"- base model's weights: `{facts.Fingerprints.BaseWeights}`");
+            Line($"- these weights: `{facts.Fingerprints.Weights}`");
+            Line($"- report {view.ReportNumber}: `{view.ReportHash}`");
+        }
+        else
+        {
+            Line($"- recipe: `{view.Run.RecipeHash}`");
+            Line($"- base model's weights: `{view.Base.WeightsHash}`");
+            if (view.Run.WeightsHash is { } weights) Line($"- these weights: `{weights}`");
+        }
+        Line();
+        Line($"Written by FineTuneStudio on {at:yyyy-MM-dd HH:mm} UTC.");
+        return card.ToString();
+    }
+
+    /// One line of Markdown from whatever people typed.
+    private static string One(string text)
+    {
+        var line = new StringBuilder();
+        foreach (var c in text) line.Append(c switch { '\r' or '\n' or '\t' => " ", '<' => "&lt;", '|' => "\\|", '`' => "'", _ => c.ToString() });
+        return line.ToString().Trim();
+    }
+
+    private static string Yaml(string text) => "\"" + One(text).Replace("\\", "\\\\").Replace("\"", "\\\"") + "\"";
+}

@@ -1,0 +1,102 @@
+using System.Security.Cryptography;
+using FineTuneStudio.Datasets;
+using FineTuneStudio.Engine.Training;
+using FineTuneStudio.Projects;
+using FineTuneStudio.Reports;
+using FineTuneStudio.Ui;
+using Microsoft.EntityFrameworkCore;
+
+namespace FineTuneStudio.Models;
+
+/// A person's own file through a model: received, its text column chosen, scored in the background, downloaded.
+public sealed class ScoreFile(IDbContextFactory<StudioDb> databases, ProjectAccess access, StudioFolder folder, ScoringDesk desk, IConfiguration configuration, TimeProvider clock)
+{
+    public sealed record View(string Id, string FileName, IReadOnlyList<string> Columns, int Column, ScoringState State, double Share, int Rows, int Unscored, string? Failure, IReadOnlyList<ScoredRow> First);
+
+    /// Bytes that a file to score may have.
+    public long MaxBytes => configuration.GetValue("Scoring:MaxBytes", 200L << 20);
+
+    /// Returns the id of the file.
+    [Needs(Permission.UseModel)]
+    public async Task<string> Receive(string projectId, int runNumber, string fileName, Stream body, CancellationToken cancel = default)
+    {
+        var pass = await access.Require(projectId, Permission.UseModel, cancel);
+        await using var db = await databases.CreateDbContextAsync(cancel);
+        if (await ReadModel.Find(db, folder, pass.Project, runNumber, cancel) is not { } view) throw new ModelRefused($"There is no run {runNumber} in this project.");
+        if (view.WhyNot is { } reason) throw new ModelRefused(reason);
+        var id = RandomNumberGenerator.GetHexString(24, lowercase: true);
+        var path = Path.Combine(folder.Scored, id);
+        try
+        {
+            await using (var file = new FileStream(path, FileMode.CreateNew, FileAccess.Write, FileShare.None))
+            {
+                var buffer = new byte[1 << 16];
+                for (int read; (read = await body.ReadAsync(buffer, cancel)) > 0;)
+                {
+                    if (file.Length + read > MaxBytes) throw new ModelRefused($"The file is larger than {Figures.Count(MaxBytes >> 20)} MiB, the most that is scored at once. Split it.");
+                    await file.WriteAsync(buffer.AsMemory(0, read), cancel);
+                }
+            }
+            var (format, columns, guess) = await Task.Run(() => Examine(path, fileName), cancel);
+            desk.Keep(new ScoringJob
+            {
+                Id = id, ProjectId = pass.Project.Id, UserId = pass.UserId, RunNumber = runNumber, ModelFolder = view.Folder, MaxLength = RunRecipe.FromJson(view.Run.RecipeJson).MaxLength,
+                FileName = Path.GetFileName(fileName), Source = path, Format = format, Columns = columns, Column = guess, At = clock.GetUtcNow().UtcDateTime,
+            });
+            return id;
+        }
+        catch
+        {
+            File.Delete(path);
+            throw;
+        }
+    }
+
+    /// The caller's file, or null where it is unknown, someone else's, or from before a restart.
+    [Needs(Permission.UseModel)]
+    public async Task<View?> Look(string projectId, string id, CancellationToken cancel = default)
+    {
+        var pass = await access.Require(projectId, Permission.UseModel, cancel);
+        return Own(pass, id) is not { } job ? null : new(job.Id, job.FileName, job.Columns, job.Column, job.State, job.Share, job.Rows, job.Unscored, job.Failure, job.First);
+    }
+
+    [Needs(Permission.UseModel)]
+    public async Task Start(string projectId, string id, string column, CancellationToken cancel = default)
+    {
+        var pass = await access.Require(projectId, Permission.UseModel, cancel);
+        var job = Own(pass, id) ?? throw new ModelRefused("This file is no longer on the server; upload it again.");
+        var at = job.Columns.ToList().IndexOf(column);
+        if (at < 0) throw new ModelRefused($"The file has no column “{column}”; its columns are {string.Join(", ", job.Columns.Take(20).Select(c => $"“{c}”"))}.");
+        if (job.State != ScoringState.Received) throw new ModelRefused($"“{job.FileName}” is being scored already, or was; upload it again to score it anew.");
+        job.Column = at;
+        desk.Enqueue(job);
+    }
+
+    /// Stops the scoring and removes the file and what was scored of it.
+    [Needs(Permission.UseModel)]
+    public async Task Discard(string projectId, string id, CancellationToken cancel = default)
+    {
+        var pass = await access.Require(projectId, Permission.UseModel, cancel);
+        if (Own(pass, id) is { } job) desk.Forget(job);
+    }
+
+    /// Path and file name of the scored CSV, or null where there is none.
+    [Needs(Permission.DownloadData)]
+    public async Task<(string Path, string Name)?> Result(string projectId, string id, CancellationToken cancel = default)
+    {
+        var pass = await access.Require(projectId, Permission.DownloadData, cancel);
+        return Own(pass, id) is { State: ScoringState.Done } job ? (job.Result, Path.GetFileNameWithoutExtension(job.FileName) + "-scored.csv") : null;
+    }
+
+    private ScoringJob? Own(ProjectPass pass, string id) => desk.Find(id) is { } job && job.ProjectId == pass.Project.Id && job.UserId == pass.UserId ? job : null;
+
+    private static (FileFormat, IReadOnlyList<string>, int) Examine(string path, string fileName)
+    {
+        using var file = File.OpenRead(path);
+        var encoding = DetectEncoding.Of(file);
+        var format = DetectFormat.Of(file, encoding.Encoding ?? throw new DataFileException(encoding.Problem!), fileName);
+        var columns = ReadTable.Columns(file, format).Names;
+        var guess = DetectFormat.Guess(columns, [.. ReadTable.Rows(file, format, columns).Take(100)]).Columns.ToList().FindIndex(c => c.Role == ColumnRole.Text);
+        return (format, columns, Math.Max(0, guess));
+    }
+}

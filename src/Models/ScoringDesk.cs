@@ -1,0 +1,140 @@
+using System.Collections.Concurrent;
+using System.Globalization;
+using System.Text;
+using System.Threading.Channels;
+using CsvHelper;
+using CsvHelper.Configuration;
+using FineTuneStudio.Datasets;
+
+namespace FineTuneStudio.Models;
+
+public enum ScoringState { Received, Waiting, Scoring, Done, Cancelled, Failed }
+
+/// A row of a scored file, for the preview.
+public sealed record ScoredRow(string Text, string Label, double Confidence);
+
+/// A file on its way through a model. Lives in this process only: after a restart it has to be uploaded again.
+internal sealed class ScoringJob
+{
+    public required string Id { get; init; }
+    public required string ProjectId { get; init; }
+    public required string UserId { get; init; }
+    public required int RunNumber { get; init; }
+    public required string ModelFolder { get; init; }
+    public required int MaxLength { get; init; }
+    public required string FileName { get; init; }
+    public required string Source { get; init; }
+    public required FileFormat Format { get; init; }
+    public required IReadOnlyList<string> Columns { get; init; }
+    public required DateTime At { get; init; }
+    public int Column { get; set; }
+    public volatile ScoringState State = ScoringState.Received;
+    public int Rows, Unscored;
+    public double Share;
+    public string? Failure;
+    public IReadOnlyList<ScoredRow> First = [];
+    public readonly CancellationTokenSource Stop = new();
+
+    public string Result => Source + ".scored.csv";
+}
+
+/// Scores uploaded files one at a time, off the request threads, in turns of a few hundred rows.
+public sealed class ScoringDesk(LoadedModel model, StudioFolder folder, TimeProvider clock, ILogger<ScoringDesk> log) : BackgroundService
+{
+    private const int Turn = 128, Preview = 10;
+    private static readonly TimeSpan Kept = TimeSpan.FromHours(24);
+    private readonly Channel<ScoringJob> queue = Channel.CreateUnbounded<ScoringJob>();
+    private readonly ConcurrentDictionary<string, ScoringJob> jobs = new();
+
+    internal ScoringJob? Find(string id) => jobs.GetValueOrDefault(id);
+
+    internal void Keep(ScoringJob job)
+    {
+        foreach (var old in jobs.Values.Where(j => clock.GetUtcNow().UtcDateTime - j.At > Kept)) Forget(old);
+        jobs[job.Id] = job;
+    }
+
+    internal void Enqueue(ScoringJob job)
+    {
+        job.State = ScoringState.Waiting;
+        queue.Writer.TryWrite(job);
+    }
+
+    internal void Forget(ScoringJob job)
+    {
+        job.Stop.Cancel();
+        jobs.TryRemove(job.Id, out _);
+        File.Delete(job.Source);
+        File.Delete(job.Result);
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        // Jobs do not outlive the process; their files must not either.
+        foreach (var left in Directory.GetFiles(folder.Scored)) File.Delete(left);
+        await foreach (var job in queue.Reader.ReadAllAsync(stoppingToken))
+        {
+            using var stop = CancellationTokenSource.CreateLinkedTokenSource(stoppingToken, job.Stop.Token);
+            try
+            {
+                stop.Token.ThrowIfCancellationRequested();
+                job.State = ScoringState.Scoring;
+                await Score(job, stop.Token);
+                (job.Share, job.State) = (1, ScoringState.Done);
+            }
+            catch (OperationCanceledException) { job.State = ScoringState.Cancelled; }
+            catch (Exception fault)
+            {
+                log.LogError(fault, "A file could not be scored");
+                (job.Failure, job.State) = (fault is DataFileException or ModelRefused ? fault.Message : "The file could not be scored; the server's log says why. Try again.", ScoringState.Failed);
+            }
+        }
+    }
+
+    private async Task Score(ScoringJob job, CancellationToken cancel)
+    {
+        await using var file = File.OpenRead(job.Source);
+        // A spreadsheet runs what begins like a formula: a cell that does is marked with a leading apostrophe.
+        await using var csv = new CsvWriter(new StreamWriter(job.Result, append: false, new UTF8Encoding(true)),
+            new CsvConfiguration(CultureInfo.InvariantCulture) { InjectionOptions = InjectionOptions.Escape, InjectionEscapeCharacter = '\'' });
+        var labels = await model.Use(job.ModelFolder, m => m.Labels, cancel);
+        foreach (var name in job.Columns) csv.WriteField(name);
+        foreach (var name in new[] { "predicted label", "confidence" }.Concat(labels.Select(l => $"probability {l}"))) csv.WriteField(Free(name, job.Columns));
+        await csv.NextRecordAsync();
+        var first = new List<ScoredRow>();
+        foreach (var rows in ReadTable.Rows(file, job.Format, job.Columns).Chunk(Turn))
+        {
+            cancel.ThrowIfCancellationRequested();
+            var texts = rows.Where(Readable).Select(r => r.Cells[job.Column]).ToList();
+            var scores = texts.Count == 0 ? [] : await model.Use(job.ModelFolder, m => m.Predict(texts, job.MaxLength), cancel);
+            var next = 0;
+            foreach (var row in rows)
+            {
+                // A row that cannot be read stays in the file with its place and why, so that no row is silently gone.
+                for (var c = 0; c < job.Columns.Count; c++) csv.WriteField(row.Fault is null ? row.Cells[c] : c == job.Column ? $"line {row.Line}: {row.Fault}" : "");
+                if (!Readable(row)) { Interlocked.Increment(ref job.Unscored); for (var c = 0; c < labels.Count + 2; c++) csv.WriteField(""); }
+                else
+                {
+                    var p = scores[next++];
+                    var best = Array.IndexOf(p, p.Max());
+                    csv.WriteField(labels[best]);
+                    csv.WriteField(p[best].ToString("0.######", CultureInfo.InvariantCulture));
+                    foreach (var value in p) csv.WriteField(value.ToString("0.######", CultureInfo.InvariantCulture));
+                    if (first.Count < Preview) first.Add(new(row.Cells[job.Column], labels[best], p[best]));
+                }
+                await csv.NextRecordAsync();
+            }
+            job.Rows += rows.Length;
+            (job.Share, job.First) = (file.Length == 0 ? 1 : (double)file.Position / file.Length, [.. first]);
+        }
+        if (job.Rows == 0) throw new DataFileException("The file has a header and no row below it; there is nothing to score.");
+
+        bool Readable(RawRow row) => row.Fault is null && !string.IsNullOrWhiteSpace(row.Cells[job.Column]);
+    }
+
+    private static string Free(string name, IReadOnlyList<string> taken)
+    {
+        for (var n = 1; ; n++)
+            if ((n == 1 ? name : $"{name} ({n})") is var free && !taken.Contains(free)) return free;
+    }
+}

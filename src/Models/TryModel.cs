@@ -1,0 +1,32 @@
+using FineTuneStudio.Engine.Training;
+using FineTuneStudio.Projects;
+using FineTuneStudio.Reports;
+using Microsoft.EntityFrameworkCore;
+
+namespace FineTuneStudio.Models;
+
+/// What the model answers for one text.
+public sealed class TryModel(IDbContextFactory<StudioDb> databases, ProjectAccess access, StudioFolder folder, LoadedModel model)
+{
+    public const int LongestText = 20_000;
+
+    public sealed record Answer(string Label, double Probability);
+
+    /// Every label with its probability, most likely first.
+    [Needs(Permission.UseModel)]
+    public async Task<IReadOnlyList<Answer>> Handle(string projectId, int runNumber, string text, CancellationToken cancel = default)
+    {
+        var pass = await access.Require(projectId, Permission.UseModel, cancel);
+        if (string.IsNullOrWhiteSpace(text)) throw new ModelRefused("There is no text yet; type one.");
+        if (text.Length > LongestText) throw new ModelRefused($"The text has {text.Length:N0} characters; at most {LongestText:N0} are taken here.");
+        await using var db = await databases.CreateDbContextAsync(cancel);
+        var run = await db.Runs.AsNoTracking().SingleOrDefaultAsync(r => r.ProjectId == pass.Project.Id && r.Number == runNumber, cancel);
+        if (run is not { HasModel: true } || !File.Exists(ReportBuilder.Weights(folder, run.Id))) throw new ModelRefused($"Run {runNumber} has no model on this server.");
+        var maxLength = RunRecipe.FromJson(run.RecipeJson).MaxLength;
+        return await model.Use(ReportBuilder.Best(folder, run.Id), classifier =>
+        {
+            var probabilities = classifier.Predict([text], maxLength)[0];
+            return classifier.Labels.Select((label, i) => new Answer(label, probabilities[i])).OrderByDescending(a => a.Probability).ToList();
+        }, cancel);
+    }
+}

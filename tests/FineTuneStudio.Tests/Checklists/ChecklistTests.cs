@@ -1,0 +1,84 @@
+using FineTuneStudio.Checklists;
+using FineTuneStudio.Datasets;
+using FineTuneStudio.Engine.Training;
+using FineTuneStudio.Projects;
+using FineTuneStudio.Runs;
+using FineTuneStudio.Tests.Reports;
+
+namespace FineTuneStudio.Tests.Checklists;
+
+public sealed class ChecklistTests(StudioFixture app) : IClassFixture<StudioFixture>
+{
+    private static Fact Fact(MeasuredChecklist list, string key, string id) => list.Lines.Single(l => l.Key == key).Facts.Single(f => f.Id == id);
+
+    private static Task<MeasuredChecklist> Measure(Person person, Project project) => person.Do<MeasureChecklist, MeasuredChecklist>(m => m.Handle(project.Id));
+
+    [Fact]
+    public async Task An_empty_project_has_nothing_measured_and_every_line_says_how_to_measure_it()
+    {
+        var owner = await app.NewPerson("Owner");
+        var list = await Measure(owner, await app.NewProject(owner, "Empty"));
+        Assert.Equal(10, list.Lines.Count);
+        Assert.All(list.Lines, l => Assert.Equal(FactState.NotMeasured, l.State));
+        Assert.All(list.Lines.SelectMany(l => l.Facts), f => Assert.False(string.IsNullOrEmpty(f.HowToMeasure)));
+    }
+
+    [Fact]
+    public async Task A_finished_run_fills_the_lines_with_what_was_measured()
+    {
+        var run = await FinishedRun.Make(app);
+        var list = await Measure(run.Engineer, run.Project);
+        Assert.Equal((1, 1, 1), (list.Version, list.Split, list.Run));
+        Assert.Equal(("100 % of the backbone loaded from the file; origin: random, not pretrained", FactState.Warn), (Fact(list, DosAndDonts.Pretrained, "P1").Value, Fact(list, DosAndDonts.Pretrained, "P1").State));
+        Assert.Equal("2 of 15: Epochs 4 (default 3); Learning rate 0.001 (default 5e-05)", Fact(list, DosAndDonts.NoDefaults, "H7").Value.Replace("5E-05", "5e-05"));
+        Assert.Equal(FactState.Pass, Fact(list, DosAndDonts.NoPoorLabels, "D3").State);
+        Assert.Equal("8 evaluations on 30 validation rows in run 1, 2 an epoch", Fact(list, DosAndDonts.Validate, "V3").Value);
+        Assert.Equal(FactState.Pass, Fact(list, DosAndDonts.NoSkippedValidation, "V5").State);
+    }
+
+    [Fact]
+    public async Task Duplicates_contradictions_and_leaks_are_counted()
+    {
+        var run = await FinishedRun.Make(app, "Faulty");
+        await using (var db = app.Db)
+        {
+            // Row 0 (train, negative) and row 150 (test) share a text; row 150 becomes positive.
+            var rows = db.VersionRows.Where(r => r.VersionId == run.VersionId).OrderBy(r => r.Position).ToList();
+            var key = db.Rows.Single(r => r.Id == rows[0].RowId).TextKey;
+            db.Entry(db.Rows.Single(r => r.Id == rows[150].RowId)).Property(r => r.TextKey).CurrentValue = key;
+            db.Entry(rows[150]).Property(r => r.Label).CurrentValue = "positive";
+            await db.SaveChangesAsync();
+        }
+        var list = await Measure(run.Engineer, run.Project);
+        Assert.StartsWith("1 of 180 rows (0.56 %) repeats", Fact(list, DosAndDonts.QualityData, "D6").Value);
+        Assert.StartsWith("2 rows (1.1 %)", Fact(list, DosAndDonts.QualityData, "D7").Value);
+        Assert.Equal(FactState.Block, Fact(list, DosAndDonts.NoSkippedValidation, "V5").State);
+    }
+
+    [Fact]
+    public async Task Answers_need_a_reason_and_keep_their_history()
+    {
+        var run = await FinishedRun.Make(app, "Answers");
+        var refused = await Assert.ThrowsAsync<ArgumentException>(() => run.Engineer.Do<AnswerChecklist>(a => a.Handle(run.Project.Id, DosAndDonts.Validate, Verdict.Kept, "yes")));
+        Assert.Equal("The reason has 3 characters; give it 10 to 2,000, so that an approver can follow it.", refused.Message);
+        await run.Engineer.Do<AnswerChecklist>(a => a.Handle(run.Project.Id, DosAndDonts.Validate, Verdict.NotKept, "Only one evaluation so far."));
+        await run.Engineer.Do<AnswerChecklist>(a => a.Handle(run.Project.Id, DosAndDonts.Validate, Verdict.Kept, "Eight evaluations by now."));
+        var line = (await Measure(run.Engineer, run.Project)).Lines.Single(l => l.Key == DosAndDonts.Validate);
+        Assert.Equal([Verdict.Kept, Verdict.NotKept], line.Answers.Select(a => a.Verdict));
+    }
+
+    [Fact]
+    public void Rising_validation_loss_under_falling_train_loss_is_over_fitting_from_the_step_where_it_turned()
+    {
+        var verdict = FitVerdict.Of([.. Curve([1.0, 0.8, 0.82, 0.9, 1.0], [1.0, 0.7, 0.5, 0.3, 0.2])], SelectionMetric.Accuracy, 0.1)!;
+        Assert.Equal((FactState.Block, 20, 3), (verdict.State, verdict.Step, verdict.RisingStrip));
+        Assert.StartsWith("Over-fitting since step 20:", verdict.Sentence);
+    }
+
+    [Fact]
+    public void Curves_that_level_off_together_are_healthy() =>
+        Assert.Equal(FactState.Pass, FitVerdict.Of([.. Curve([1.0, 0.6, 0.5, 0.48, 0.48], [1.0, 0.55, 0.45, 0.43, 0.43])], SelectionMetric.Accuracy, 0.1)!.State);
+
+    private static IEnumerable<RunEvaluation> Curve(double[] validation, double[] train) =>
+        validation.Select((loss, i) => new RunEvaluation { RunId = 1, Step = 10 * (i + 1), Epoch = i + 1, ValidationLoss = loss, TrainSampleLoss = train[i], Accuracy = 0.9, MacroF1 = 0.9, TrainSampleMetric = 0.92, IsBest = i == 0 });
+}

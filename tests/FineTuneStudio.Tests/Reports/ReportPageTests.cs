@@ -1,0 +1,37 @@
+using System.Text.RegularExpressions;
+using Microsoft.Playwright;
+using static Microsoft.Playwright.Assertions;
+
+namespace FineTuneStudio.Tests.Reports;
+
+public sealed class ReportPageTests(StudioFixture app, Browser browser) : IClassFixture<StudioFixture>, IClassFixture<Browser>
+{
+    [Fact]
+    public async Task An_engineer_builds_the_report_and_an_approver_signs_what_they_read()
+    {
+        var run = await FinishedRun.Make(app);
+        var page = await browser.Open(app.Url);
+        await page.SignIn(run.Engineer.Mail);
+        await page.GotoAsync($"/p/{run.Project.Id}/reports?run=1");
+        await page.GetByRole(AriaRole.Button, new() { Name = "Build the report of run 1" }).ClickAsync();
+        await page.WaitForURLAsync("**/reports/1");
+        await Expect(page.GetByText(new Regex("^Goal not reached: macro-F1"))).ToBeVisibleAsync(new() { Timeout = 30_000 });
+        await Expect(page.GetByText("TF-IDF with logistic regression does better on this test part")).ToBeVisibleAsync();
+        await Expect(page.GetByText("100 % of the backbone loaded from the file; origin: random, not pretrained").First).ToBeAttachedAsync();
+        await Expect(page.GetByText("You launched run 1, so someone else has to sign.")).ToBeVisibleAsync();
+        await Expect(page.GetByRole(AriaRole.Button, new() { Name = "Approve" })).ToHaveCountAsync(0);
+
+        var approver = await run.Approver();
+        var theirs = await browser.Open(app.Url);
+        await theirs.SignIn(approver.Mail);
+        await theirs.GotoAsync($"/p/{run.Project.Id}/reports/1");
+        await theirs.GetByLabel("Reason").FillAsync("short");
+        await theirs.GetByRole(AriaRole.Button, new() { Name = "Approve" }).ClickAsync();
+        await Expect(theirs.GetByRole(AriaRole.Alert)).ToContainTextAsync("The reason has 5 characters; give it 10 to 4,000.");
+        await theirs.GetByLabel("Reason").FillAsync("Only for practice; the weak spots are known to the team.");
+        await theirs.GetByRole(AriaRole.Button, new() { Name = "Approve" }).ClickAsync();
+        await Expect(theirs.GetByText("Approved by Grace Approver")).ToBeVisibleAsync();
+        await page.ReloadAsync();
+        await Expect(page.GetByText("Approved by Grace Approver")).ToBeVisibleAsync();
+    }
+}
