@@ -2,8 +2,6 @@ using System.Collections.Concurrent;
 using System.Globalization;
 using System.Text;
 using System.Threading.Channels;
-using CsvHelper;
-using CsvHelper.Configuration;
 using FineTuneStudio.Datasets;
 
 namespace FineTuneStudio.Models;
@@ -94,13 +92,10 @@ public sealed class ScoringDesk(LoadedModel model, StudioFolder folder, TimeProv
     private async Task Score(ScoringJob job, CancellationToken cancel)
     {
         await using var file = File.OpenRead(job.Source);
-        // A spreadsheet runs what begins like a formula: a cell that does is marked with a leading apostrophe.
-        await using var csv = new CsvWriter(new StreamWriter(job.Result, append: false, new UTF8Encoding(true)),
-            new CsvConfiguration(CultureInfo.InvariantCulture) { InjectionOptions = InjectionOptions.Escape, InjectionEscapeCharacter = '\'' });
+        await using var csv = new StreamWriter(job.Result, append: false, new UTF8Encoding(true));
         var labels = await model.Use(job.ModelFolder, m => m.Labels, cancel);
-        foreach (var name in job.Columns) csv.WriteField(name);
-        foreach (var name in new[] { "predicted label", "confidence" }.Concat(labels.Select(l => $"probability {l}"))) csv.WriteField(Free(name, job.Columns));
-        await csv.NextRecordAsync();
+        var header = job.Columns.Concat(new[] { "predicted label", "confidence" }.Concat(labels.Select(l => $"probability {l}")).Select(name => Free(name, job.Columns)));
+        await csv.WriteAsync(string.Join(',', header.Select(DownloadRejected.Cell)) + "\r\n");
         var first = new List<ScoredRow>();
         foreach (var rows in ReadTable.Rows(file, job.Format, job.Columns).Chunk(Turn))
         {
@@ -111,18 +106,20 @@ public sealed class ScoringDesk(LoadedModel model, StudioFolder folder, TimeProv
             foreach (var row in rows)
             {
                 // A row that cannot be read stays in the file with its place and why, so that no row is silently gone.
-                for (var c = 0; c < job.Columns.Count; c++) csv.WriteField(row.Fault is null ? row.Cells[c] : c == job.Column ? $"line {row.Line}: {row.Fault}" : "");
-                if (!Readable(row)) { Interlocked.Increment(ref job.Unscored); for (var c = 0; c < labels.Count + 2; c++) csv.WriteField(""); }
+                var cells = job.Columns.Select((_, c) => DownloadRejected.Cell(row.Fault is null ? row.Cells[c] : c == job.Column ? $"line {row.Line}: {row.Fault}" : ""));
+                if (!Readable(row))
+                {
+                    Interlocked.Increment(ref job.Unscored);
+                    cells = cells.Concat(Enumerable.Repeat("", labels.Count + 2));
+                }
                 else
                 {
                     var p = scores[next++];
                     var best = Array.IndexOf(p, p.Max());
-                    csv.WriteField(labels[best]);
-                    csv.WriteField(p[best].ToString("0.######", CultureInfo.InvariantCulture));
-                    foreach (var value in p) csv.WriteField(value.ToString("0.######", CultureInfo.InvariantCulture));
+                    cells = cells.Append(DownloadRejected.Cell(labels[best])).Append(Number(p[best])).Concat(p.Select(Number));
                     if (first.Count < Preview) first.Add(new(row.Cells[job.Column], labels[best], p[best]));
                 }
-                await csv.NextRecordAsync();
+                await csv.WriteAsync(string.Join(',', cells) + "\r\n");
             }
             job.Rows += rows.Length;
             (job.Share, job.First) = (file.Length == 0 ? 1 : (double)file.Position / file.Length, [.. first]);
@@ -131,6 +128,8 @@ public sealed class ScoringDesk(LoadedModel model, StudioFolder folder, TimeProv
 
         bool Readable(RawRow row) => row.Fault is null && !string.IsNullOrWhiteSpace(row.Cells[job.Column]);
     }
+
+    private static string Number(float probability) => probability.ToString("0.######", CultureInfo.InvariantCulture);
 
     private static string Free(string name, IReadOnlyList<string> taken)
     {
