@@ -1,15 +1,13 @@
 using System.Globalization;
 using FineTuneStudio;
 using FineTuneStudio.Accounts;
-using FineTuneStudio.Datasets;
-using FineTuneStudio.Engine.Headless;
-using FineTuneStudio.Projects;
-using FineTuneStudio.Review;
 using FineTuneStudio.Checklists;
 using FineTuneStudio.Datasets;
+using FineTuneStudio.Engine.Headless;
 using FineTuneStudio.Models;
 using FineTuneStudio.Projects;
 using FineTuneStudio.Reports;
+using FineTuneStudio.Review;
 using FineTuneStudio.Shell;
 using FineTuneStudio.Splits;
 
