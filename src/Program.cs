@@ -36,6 +36,7 @@ var app = builder.Build();
 await app.Prepare();
 
 app.UseShell();
+app.UseAttemptLimit();
 app.UseAuthentication();
 app.UseAuthorization();
 app.UseProjectGate();

@@ -8,7 +8,9 @@ public sealed class StudioFolder(IConfiguration configuration, IHostEnvironment 
     public string Database => Path.Combine(Root, "studio.db");
     public string Keys => Made("keys");
     public string Uploads => Made("uploads");
+    [Open(OpenTo.Anyone, "says where a folder is and opens nothing; nothing a client sends reaches it unchecked")]
     public string BaseModel(string storedAs) => Path.Combine(Made("models"), storedAs);
+    [Open(OpenTo.Anyone, "says where a folder is and opens nothing; nothing a client sends reaches it unchecked")]
     public string Run(int runId) => Path.Combine(Made("runs"), runId.ToString());
     public string Scored => Made("scored");
 

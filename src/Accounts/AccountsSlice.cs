@@ -1,3 +1,4 @@
+using Microsoft.AspNetCore.Antiforgery;
 using Microsoft.AspNetCore.Components.Authorization;
 using Microsoft.AspNetCore.Components.Server.Circuits;
 using Microsoft.AspNetCore.Identity;
@@ -21,11 +22,15 @@ public static class AccountsSlice
                 o.User.RequireUniqueEmail = true;
                 o.Password.RequiredLength = 10;
                 o.Password.RequireDigit = o.Password.RequireLowercase = o.Password.RequireUppercase = o.Password.RequireNonAlphanumeric = false;
+                o.Password.RequiredUniqueChars = 5;
+                o.User.AllowedUserNameCharacters = ""; // the name is the e-mail, and RequireUniqueEmail checks that
                 o.Lockout.MaxFailedAccessAttempts = 5;
                 o.Lockout.DefaultLockoutTimeSpan = TimeSpan.FromMinutes(15);
             })
             .AddEntityFrameworkStores<StudioDb>()
             .AddSignInManager()
+            .AddClaimsPrincipalFactory<StudioClaims>()
+            .AddErrorDescriber<StudioErrors>()
             .AddDefaultTokenProviders();
         services.ConfigureApplicationCookie(o =>
         {
@@ -40,12 +45,20 @@ public static class AccountsSlice
         });
         services.Configure<SecurityStampValidatorOptions>(o => o.ValidationInterval = TimeSpan.Zero);
         services.AddSingleton<SetupCode>();
+        services.AddScoped<AccountAccess>();
+        services.AddScoped<CheckPassword>();
+        services.AddScoped<CheckSecondStep>();
+        services.AddScoped<EditAccount>();
+        services.AddScoped<SetUpSecondStep>();
+        services.AddScoped<ManagePeople>();
+        services.AddScoped<ResetPassword>();
     }
 
     public static void MapAccounts(this WebApplication app)
     {
-        app.MapPost("/account/sign-out", async (SignInManager<StudioUser> signIn) =>
+        app.MapPost("/account/sign-out", async (HttpContext context, IAntiforgery antiforgery, SignInManager<StudioUser> signIn) =>
         {
+            if (!await antiforgery.IsRequestValidAsync(context)) return Results.Text("This page is too old to sign out from. Load it again, then sign out.", statusCode: StatusCodes.Status400BadRequest);
             await signIn.SignOutAsync();
             return Results.LocalRedirect("~/account/sign-in");
         }).WithMetadata(new OpenAttribute(OpenTo.Anyone, "ends only the caller's own sign-in; antiforgery token required"));

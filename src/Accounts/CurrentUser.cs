@@ -13,6 +13,7 @@ public sealed class CurrentUser
 
     public string? SecurityStamp => Principal.FindFirstValue("AspNet.Identity.SecurityStamp");
 
+    [Open(OpenTo.Anyone, "called at the door of a request, hub call or circuit, never with what a client sends")]
     public void Set(ClaimsPrincipal principal) => Principal = principal;
 }
 

@@ -8,4 +8,5 @@ public sealed class OpenAttribute(OpenTo whom, string why) : Attribute
     public string Why { get; } = why;
 }
 
-public enum OpenTo { Anyone, SignedIn }
+/// The administrator is whoever made the first account.
+public enum OpenTo { Anyone, SignedIn, Administrator }

@@ -10,6 +10,7 @@ public sealed class SetupCode
 
     public string ForConsole => $"{code[..4]}-{code[4..8]}-{code[8..12]}-{code[12..]}";
 
+    [Open(OpenTo.Anyone, "compares; attempts over HTTP are limited")]
     public bool Matches(string typed) =>
         CryptographicOperations.FixedTimeEquals(Encoding.UTF8.GetBytes(typed.Trim().Replace("-", "").ToLowerInvariant()), Encoding.UTF8.GetBytes(code));
 }

@@ -3,13 +3,6 @@ using Microsoft.EntityFrameworkCore;
 
 namespace FineTuneStudio.Projects;
 
-public enum Denial { SignIn, NoSuchProject, RoleMissing }
-
-public sealed class AccessDenied(Denial denial, string message) : Exception(message)
-{
-    public Denial Denial { get; } = denial;
-}
-
 /// The right that a check handed out: the project, who asks and which roles they hold at this moment.
 public sealed record ProjectPass(Project Project, string UserId, IReadOnlySet<Role> Roles)
 {
@@ -18,8 +11,9 @@ public sealed record ProjectPass(Project Project, string UserId, IReadOnlySet<Ro
 
 /// Every use case starts here. Reads membership and the person's security stamp from the database on each call,
 /// so that a role taken away, or a password changed elsewhere, ends what an open page could do.
-public sealed class ProjectAccess(IDbContextFactory<StudioDb> databases, CurrentUser user)
+public sealed class ProjectAccess(IDbContextFactory<StudioDb> databases, AccountAccess account)
 {
+    [Needs(Permission.ViewProject)]
     public async Task<ProjectPass> Require(string projectId, Permission permission, CancellationToken cancel = default)
     {
         var userId = await RequireSignedIn(cancel);
@@ -36,13 +30,6 @@ public sealed class ProjectAccess(IDbContextFactory<StudioDb> databases, Current
         return new ProjectPass(project, userId, roles);
     }
 
-    public async Task<string> RequireSignedIn(CancellationToken cancel = default)
-    {
-        if (user.Id is not { } userId) throw new AccessDenied(Denial.SignIn, "Please sign in first.");
-        await using var db = await databases.CreateDbContextAsync(cancel);
-        var stamp = await db.Users.Where(u => u.Id == userId).Select(u => u.SecurityStamp).SingleOrDefaultAsync(cancel);
-        if (stamp is null || stamp != user.SecurityStamp)
-            throw new AccessDenied(Denial.SignIn, "This sign-in has ended, because the password or the sign-in settings changed elsewhere. Please sign in again.");
-        return userId;
-    }
+    [Open(OpenTo.SignedIn, "answers with the caller's own id")]
+    public Task<string> RequireSignedIn(CancellationToken cancel = default) => account.RequireSignedIn(cancel);
 }

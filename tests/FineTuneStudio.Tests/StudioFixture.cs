@@ -21,6 +21,11 @@ public sealed class StudioFixture : WebApplicationFactory<Program>, IAsyncLifeti
 
     public string Folder { get; } = Directory.CreateTempSubdirectory("fts-test-").FullName;
     public Uri Url => ClientOptions.BaseAddress;
+    /// Everything that Program put into the container.
+    public IServiceCollection Registered { get; private set; } = new ServiceCollection();
+
+    /// On top of what every test has; set before InitializeAsync.
+    public Dictionary<string, string?> Settings { get; } = [];
     public StudioDb Db => Services.GetRequiredService<IDbContextFactory<StudioDb>>().CreateDbContext();
 
     protected override void ConfigureWebHost(IWebHostBuilder builder)
@@ -29,7 +34,9 @@ public sealed class StudioFixture : WebApplicationFactory<Program>, IAsyncLifeti
         builder.ConfigureAppConfiguration(c => c.AddInMemoryCollection(new Dictionary<string, string?>
         {
             ["DataFolder"] = Folder, ["Logging:LogLevel:Default"] = "Warning", ["AllowedHosts"] = "*",
-        }));
+            ["SignIn:PerAddress"] = "100000", ["SignIn:PerName"] = "100000",
+        }).AddInMemoryCollection(Settings));
+        builder.ConfigureServices(services => Registered = services);
         builder.ConfigureLogging(l => l.SetMinimumLevel(LogLevel.Warning));
     }
 
