@@ -161,4 +161,24 @@ public class TensorTests
         Assert.Equal([4, 3], cat([ones(1, 3), zeros(3, 3)]).shape);
         Assert.Equal([2, 2], stack([ones(2), zeros(2)]).shape);
     }
+
+    [Theory]
+    [InlineData(1, 1, 1)]
+    [InlineData(7, 5, 3)]
+    [InlineData(64, 33, 129)]
+    [InlineData(3, 0, 4)]
+    public void Products_are_right_for_every_layout_of_their_operands(int rows, int inner, int columns)
+    {
+        using var scope = NewDisposeScope();
+        manual_seed(3);
+        var (a, b) = (randn(rows, inner), randn(inner, columns));
+        var expected = (a.unsqueeze(2).@double() * b.unsqueeze(0).@double()).sum(1).@float();
+        foreach (var left in new[] { a, a.t().contiguous().t() })
+        foreach (var right in new[] { b, b.t().contiguous().t() })
+        {
+            Assert.True(left.mm(right).allclose(expected, 1e-4, 1e-5));
+            Assert.True(ones(rows, columns).addmm(left, right, beta: 2, alpha: 0.5f).allclose(expected * 0.5 + 2, 1e-4, 1e-5));
+            Assert.True(left.expand(3, rows, inner).bmm(right.expand(3, inner, columns))[2].allclose(expected, 1e-4, 1e-5));
+        }
+    }
 }

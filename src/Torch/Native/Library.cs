@@ -45,7 +45,6 @@ internal static unsafe class Library
     internal static readonly delegate* unmanaged[Cdecl]<int> InferenceEnabled = (delegate* unmanaged[Cdecl]<int>)Entry("ft_inference_enabled");
     internal static readonly delegate* unmanaged[Cdecl]<int, nint> InferenceGuard = (delegate* unmanaged[Cdecl]<int, nint>)Entry("ft_inference_guard");
     internal static readonly delegate* unmanaged[Cdecl]<nint, void> InferenceUnguard = (delegate* unmanaged[Cdecl]<nint, void>)Entry("ft_inference_unguard");
-    internal static readonly delegate* unmanaged[Cdecl]<int, int, int, int> Autocast = (delegate* unmanaged[Cdecl]<int, int, int, int>)Entry("ft_autocast");
 
     internal static readonly delegate* unmanaged[Cdecl]<long, int, int, nint> NewGenerator = (delegate* unmanaged[Cdecl]<long, int, int, nint>)Entry("ft_generator");
     internal static readonly delegate* unmanaged[Cdecl]<nint> DefaultGenerator = (delegate* unmanaged[Cdecl]<nint>)Entry("ft_default_generator");

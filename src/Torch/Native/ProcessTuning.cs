@@ -21,7 +21,7 @@ internal static unsafe class ProcessTuning
     {
         if (!OperatingSystem.IsLinux()) return;
 
-        // OpenBLAS' pool and libgomp's spin against each other; waiting threads that sleep give the other pool its cores.
+        // Threads that spin while they wait take the cores from those that work: on a busy machine training then all but stops.
         Default("OMP_WAIT_POLICY\0"u8, "PASSIVE\0"u8);
 
         // A training step frees and takes the same hundreds of megabytes again: keep them, page faults cost 15-20 % of a step.

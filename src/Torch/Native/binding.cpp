@@ -4,7 +4,6 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
-#include <ATen/autocast_mode.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/grad_mode.h>
@@ -248,31 +247,6 @@ API void ft_set_grad_enabled(int on) { c10::GradMode::set_enabled(on != 0); }
 API int ft_inference_enabled() { return c10::InferenceMode::is_enabled(); }
 API void* ft_inference_guard(int on) { return new c10::InferenceMode(on != 0); }
 API void ft_inference_unguard(void* g) { delete static_cast<c10::InferenceMode*>(g); }
-
-// device: 0 CPU, 1 CUDA. Returns the previous state: bit 0 enabled, the rest the dtype.
-API int ft_autocast(int device, int on, int dtype) {
-  int previous = 0;
-  guarded([&] {
-#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
-    auto d = device ? at::kCUDA : at::kCPU;
-    previous = (at::autocast::is_autocast_enabled(d) ? 1 : 0) | (static_cast<int>(at::autocast::get_autocast_dtype(d)) << 1);
-    at::autocast::set_autocast_enabled(d, on != 0);
-    at::autocast::set_autocast_dtype(d, static_cast<at::ScalarType>(dtype));
-#else
-    if (device) {
-      previous = (at::autocast::is_enabled() ? 1 : 0) | (static_cast<int>(at::autocast::get_autocast_gpu_dtype()) << 1);
-      at::autocast::set_enabled(on != 0);
-      at::autocast::set_autocast_gpu_dtype(static_cast<at::ScalarType>(dtype));
-    } else {
-      previous = (at::autocast::is_cpu_enabled() ? 1 : 0) | (static_cast<int>(at::autocast::get_autocast_cpu_dtype()) << 1);
-      at::autocast::set_cpu_enabled(on != 0);
-      at::autocast::set_autocast_cpu_dtype(static_cast<at::ScalarType>(dtype));
-    }
-#endif
-    if (!on) at::autocast::clear_cache();
-  });
-  return previous;
-}
 
 // ---- random numbers -----------------------------------------------------------------------------------------------
 
