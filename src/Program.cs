@@ -1,6 +1,7 @@
 using System.Globalization;
 using FineTuneStudio;
 using FineTuneStudio.Accounts;
+using FineTuneStudio.BaseModels;
 using FineTuneStudio.Checklists;
 using FineTuneStudio.Datasets;
 using FineTuneStudio.Engine.Headless;
@@ -8,6 +9,7 @@ using FineTuneStudio.Models;
 using FineTuneStudio.Projects;
 using FineTuneStudio.Reports;
 using FineTuneStudio.Review;
+using FineTuneStudio.Runs;
 using FineTuneStudio.Shell;
 using FineTuneStudio.Splits;
 
@@ -28,6 +30,8 @@ builder.Services.AddProjects();
 builder.Services.AddReview();
 builder.Services.AddDatasets();
 builder.Services.AddSplits();
+builder.Services.AddBaseModels();
+builder.Services.AddRuns();
 builder.Services.AddChecklists();
 builder.Services.AddReports();
 builder.Services.AddModels();
@@ -45,6 +49,8 @@ app.UseAntiforgery();
 app.MapShell();
 app.MapAccounts();
 app.MapDatasets();
+app.MapBaseModels();
+app.MapRuns();
 app.MapModels();
 app.Greet();
 

@@ -69,6 +69,8 @@ public sealed class StudioDb(DbContextOptions<StudioDb> options) : IdentityUserC
 
         model.Entity<Run>().HasIndex(r => new { r.ProjectId, r.Number }).IsUnique();
         model.Entity<Run>().Ignore(r => r.IsOver).Ignore(r => r.HasModel);
+        // A page and the trainer may want to move a run at the same moment: the second finds that it has changed.
+        model.Entity<Run>().Property(r => r.State).IsConcurrencyToken();
         model.Entity<RunStep>().HasKey(s => new { s.RunId, s.Step });
         model.Entity<RunEvaluation>().HasKey(e => new { e.RunId, e.Step });
         model.Entity<RunLogLine>().HasIndex(l => new { l.RunId, l.Id });

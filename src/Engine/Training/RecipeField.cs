@@ -111,7 +111,7 @@ public sealed record RecipeField
         RecipeField Choice<T>(string name, string label, string group, RecipeChoice[] choices, string help, Func<RunRecipe, T> get, Func<RunRecipe, T, RunRecipe> with) where T : struct, Enum =>
             new(name, label, group, RecipeFieldKind.Choice, null, null, choices, null, help, defaults, r => get(r), (r, v) => with(r, (T)v));
 
-        const string training = "Training", rate = "Learning rate", regularisation = "Regularisation", layers = "Layers", evaluation = "Evaluation";
+        const string training = "How long", rate = "How it learns", regularisation = rate, layers = "What trains", evaluation = "When it stops";
         return
         [
             Whole("Epochs", "Epochs", training, 1, 100, "passes", "How many times the run goes through all train rows.",

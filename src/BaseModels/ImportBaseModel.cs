@@ -1,0 +1,141 @@
+using FineTuneStudio.Engine.Models;
+using FineTuneStudio.Engine.Weights;
+using FineTuneStudio.Projects;
+using FineTuneStudio.Ui;
+using Microsoft.EntityFrameworkCore;
+
+namespace FineTuneStudio.BaseModels;
+
+/// What the importer says about a model; the rest is measured.
+public sealed class NewBaseModel
+{
+    public string Name { get; set; } = "";
+    public string Source { get; set; } = "";
+    /// No default: whoever imports has to say it.
+    public ModelOrigin? Origin { get; set; }
+}
+
+public sealed class ImportBaseModel(IDbContextFactory<StudioDb> databases, ProjectAccess access, StudioFolder folder, AllowedFolders allowed, IConfiguration configuration, TimeProvider clock)
+{
+    public long MostBytes => configuration.GetValue("Uploads:MaxBytes", 2L << 30);
+
+    /// One sentence for each field that cannot be taken as it is.
+    public static IReadOnlyList<string> Faults(NewBaseModel form)
+    {
+        var faults = new List<string>();
+        if (form.Name.Trim().Length is < 2 or > 80) faults.Add($"The name has {form.Name.Trim().Length} characters; give it 2 to 80.");
+        if (form.Source.Trim().Length is < 3 or > 500) faults.Add($"The source has {form.Source.Trim().Length} characters; say in 3 to 500 where the model comes from.");
+        if (form.Origin is null || !Enum.IsDefined(form.Origin.Value)) faults.Add("Say where the weights come from: pretrained, random or unknown.");
+        return faults;
+    }
+
+    /// Reads the zip to its end, unpacks what it knows of it and puts the model into the catalogue. Throws ModelRefused with a sentence.
+    [Needs(Permission.ImportBaseModel)]
+    public async Task<BaseModel> FromZip(string projectId, NewBaseModel form, Stream zip, CancellationToken cancel = default)
+    {
+        var pass = await access.Require(projectId, Permission.ImportBaseModel, cancel);
+        Check(form);
+        var (file, unpacked) = (Path.Combine(folder.Uploads, Guid.NewGuid().ToString("N")), Staging());
+        try
+        {
+            await using (var to = File.Create(file)) await CopyAtMost(zip, to, MostBytes, cancel);
+            await Task.Run(() => UnpackModelZip.To(unpacked, file, MostBytes), cancel);
+            return await Enter(pass, unpacked, form, cancel: cancel);
+        }
+        finally { File.Delete(file); Discard(unpacked); }
+    }
+
+    /// Copies a model folder that lies on the server, inside a folder that the administrator listed.
+    [Needs(Permission.ImportBaseModel)]
+    public async Task<BaseModel> FromServer(string projectId, NewBaseModel form, string path, CancellationToken cancel = default)
+    {
+        var pass = await access.Require(projectId, Permission.ImportBaseModel, cancel);
+        Check(form);
+        var from = allowed.Resolve(path.Trim());
+        var copy = Staging();
+        try
+        {
+            await Task.Run(() => Copy(from, copy, allowed), cancel);
+            return await Enter(pass, copy, form, cancel: cancel);
+        }
+        finally { Discard(copy); }
+    }
+
+    /// Puts the model that comes with the product into the catalogue: random weights, for practice. A second time answers with the first.
+    [Needs(Permission.ImportBaseModel)]
+    public async Task<BaseModel> Practice(string projectId, CancellationToken cancel = default)
+    {
+        var pass = await access.Require(projectId, Permission.ImportBaseModel, cancel);
+        await using (var db = await databases.CreateDbContextAsync(cancel))
+            if (await db.BaseModels.AsNoTracking().FirstOrDefaultAsync(m => m.ProjectId == projectId && m.IsPractice, cancel) is { } there) return there;
+        var copy = Staging();
+        try
+        {
+            Copy(Path.Combine(folder.ContentRoot, "sample", "practice-model"), copy, null);
+            return await Enter(pass, copy, new() { Name = "Practice model", Source = "Comes with FineTuneStudio", Origin = ModelOrigin.Random }, practice: true, cancel);
+        }
+        finally { Discard(copy); }
+    }
+
+    private async Task<BaseModel> Enter(ProjectPass pass, string files, NewBaseModel form, bool practice = false, CancellationToken cancel = default)
+    {
+        var facts = await Task.Run(() => Measure(files), cancel);
+        await using var db = await databases.CreateDbContextAsync(cancel);
+        await using var all = await db.Database.BeginTransactionAsync(cancel);
+        var number = (await db.BaseModels.Where(m => m.ProjectId == pass.Project.Id).MaxAsync(m => (int?)m.Number, cancel) ?? 0) + 1;
+        var now = clock.GetUtcNow().UtcDateTime;
+        var model = new BaseModel
+        {
+            ProjectId = pass.Project.Id, Number = number, Name = form.Name.Trim(), StoredAs = Guid.NewGuid().ToString("N"), Source = form.Source.Trim(), Origin = form.Origin!.Value,
+            IsPractice = practice, SuggestedLearningRate = practice ? 1e-3 : null, Architecture = facts.Architecture, Parameters = facts.Parameters, VocabularySize = facts.VocabularySize,
+            HiddenSize = facts.HiddenSize, Blocks = facts.Layers, MaxPositions = facts.MaxPositions, License = facts.License, WeightsHash = facts.Sha256,
+            CanTrain = facts.CanTrain, WhyNot = facts.WhyNot, CreatedById = pass.UserId, CreatedAt = now,
+        };
+        db.BaseModels.Add(model);
+        db.Events.Add(new ProjectEvent { ProjectId = pass.Project.Id, UserId = pass.UserId, At = now, Text = $"imported the base model “{model.Name}” ({Say.Count(model.Parameters)} parameters)", Href = $"/p/{pass.Project.Id}/base-models" });
+        await db.SaveChangesAsync(cancel);
+        Directory.Move(files, folder.BaseModel(model.StoredAs));
+        await all.CommitAsync(cancel);
+        return model;
+    }
+
+    private static ModelFacts Measure(string files)
+    {
+        ModelFiles.RequireModel([.. Directory.EnumerateFiles(files).Select(f => Path.GetFileName(f)!)], "the folder");
+        try
+        {
+            foreach (var weights in Directory.EnumerateFiles(files, "*.safetensors")) SafetensorsFile.Open(weights).Dispose();
+            return ModelFolder.Inspect(files);
+        }
+        catch (WeightFileException e) { throw new ModelRefused(e.Message); }
+    }
+
+    private static void Check(NewBaseModel form)
+    {
+        if (Faults(form) is { Count: > 0 } faults) throw new ModelRefused(string.Join(" ", faults));
+    }
+
+    private static void Copy(string from, string to, AllowedFolders? allowed)
+    {
+        var names = Directory.EnumerateFiles(from).Select(f => Path.GetFileName(f)!).ToList();
+        ModelFiles.RequireModel(names, "that folder");
+        Directory.CreateDirectory(to);
+        foreach (var name in names.Where(ModelFiles.IsKnown))
+            File.Copy(allowed is null ? Path.Combine(from, name) : allowed.Resolve(Path.Combine(from, name)), Path.Combine(to, name));
+    }
+
+    private static async Task CopyAtMost(Stream from, Stream to, long most, CancellationToken cancel)
+    {
+        var buffer = new byte[1 << 17];
+        long all = 0;
+        for (int read; (read = await from.ReadAsync(buffer, cancel)) > 0;)
+        {
+            if ((all += read) > most) throw new ModelRefused($"The zip is larger than {Say.Bytes(most)}, the limit of this server. An administrator can raise Uploads:MaxBytes.");
+            await to.WriteAsync(buffer.AsMemory(0, read), cancel);
+        }
+    }
+
+    private string Staging() => Path.Combine(folder.Uploads, Guid.NewGuid().ToString("N"));
+
+    private static void Discard(string staging) { if (Directory.Exists(staging)) Directory.Delete(staging, recursive: true); }
+}

@@ -1,0 +1,83 @@
+using System.Collections.Concurrent;
+using System.Text.Json;
+using FineTuneStudio.BaseModels;
+using FineTuneStudio.Engine.Text;
+using FineTuneStudio.Engine.Training;
+using FineTuneStudio.Projects;
+using FineTuneStudio.Splits;
+using Microsoft.EntityFrameworkCore;
+
+namespace FineTuneStudio.Runs;
+
+public sealed record SplitChoice(int Number, int Version, int Train, int Validation, int Test, IReadOnlyList<LabelCount> Labels);
+
+public sealed record LabelCount(string Name, int Train, int Validation, int Test);
+
+/// What a run can be made of: the project's frozen splits, its base models, and the recipe of the last run, newest first.
+public sealed record RunChoices(IReadOnlyList<SplitChoice> Splits, IReadOnlyList<BaseModel> Models, RunRecipe? LastRecipe, int? LastNumber);
+
+/// How long each train row is in tokens, by split and base model. Both are immutable, so the counting is done once.
+public sealed class TokenCounts
+{
+    private readonly ConcurrentDictionary<(int Split, int Model), Task<IReadOnlyList<int>>> counted = new();
+
+    internal Task<IReadOnlyList<int>> Of(int split, int model, Func<Task<IReadOnlyList<int>>> count)
+    {
+        var task = counted.GetOrAdd((split, model), _ => Task.Run(count));
+        if (task.IsFaulted || task.IsCanceled) counted[(split, model)] = task = Task.Run(count);
+        return task;
+    }
+}
+
+public sealed class PlanRun(IDbContextFactory<StudioDb> databases, ProjectAccess access, StudioFolder folder, TokenCounts counts)
+{
+    [Needs(Permission.LaunchRun)]
+    public async Task<RunChoices> Choices(string projectId, CancellationToken cancel = default)
+    {
+        await access.Require(projectId, Permission.LaunchRun, cancel);
+        await using var db = await databases.CreateDbContextAsync(cancel);
+        var splits = await (from s in db.Splits.AsNoTracking() where s.ProjectId == projectId
+                            join v in db.Versions on s.VersionId equals v.Id
+                            orderby s.Number descending select new { s.Number, Version = v.Number, s.CountsJson }).ToListAsync(cancel);
+        var models = await db.BaseModels.AsNoTracking().Where(m => m.ProjectId == projectId).OrderByDescending(m => m.Number).ToListAsync(cancel);
+        var last = await db.Runs.AsNoTracking().Where(r => r.ProjectId == projectId).OrderByDescending(r => r.Number).Select(r => new { r.Number, r.RecipeJson }).FirstOrDefaultAsync(cancel);
+        return new([.. splits.Select(s => Choice(s.Number, s.Version, s.CountsJson))], models, last is null ? null : RunRecipe.FromJson(last.RecipeJson), last?.Number);
+    }
+
+    /// What the pre-flight needs to know of a split and a base model. Counting tokens takes a moment the first time.
+    [Needs(Permission.LaunchRun)]
+    public async Task<PreFlightFacts> Facts(string projectId, int split, int model, CancellationToken cancel = default)
+    {
+        await access.Require(projectId, Permission.LaunchRun, cancel);
+        await using var db = await databases.CreateDbContextAsync(cancel);
+        return await Facts(db, await FindSplit(db, projectId, split, cancel), await FindModel(db, projectId, model, cancel));
+    }
+
+    internal async Task<PreFlightFacts> Facts(StudioDb db, Split split, BaseModel model)
+    {
+        var choice = Choice(split.Number, 0, split.CountsJson);
+        var lengths = await counts.Of(split.Id, model.Id, async () =>
+        {
+            await using var own = await databases.CreateDbContextAsync();
+            var rows = await TrainingRows.Read(own, split);
+            var tokenizer = WordPieceTokenizer.Load(folder.BaseModel(model.StoredAs));
+            return [.. rows.Train.Select(r => tokenizer.CountTokens(r.Text))];
+        });
+        return new(choice.Train, choice.Validation, choice.Labels.Count(l => l.Train > 0), lengths, model.MaxPositions, model.Blocks,
+            model.SuggestedLearningRate, model.Origin.ToString().ToLowerInvariant());
+    }
+
+    internal static async Task<Split> FindSplit(StudioDb db, string projectId, int number, CancellationToken cancel) =>
+        await db.Splits.AsNoTracking().SingleOrDefaultAsync(s => s.ProjectId == projectId && s.Number == number, cancel)
+            ?? throw new ArgumentException($"There is no split {number} in this project; choose one of the frozen splits.");
+
+    internal static async Task<BaseModel> FindModel(StudioDb db, string projectId, int number, CancellationToken cancel) =>
+        await db.BaseModels.AsNoTracking().SingleOrDefaultAsync(m => m.ProjectId == projectId && m.Number == number, cancel)
+            ?? throw new ArgumentException($"There is no base model {number} in this project; choose one from the catalogue.");
+
+    internal static SplitChoice Choice(int number, int version, string countsJson)
+    {
+        var labels = JsonSerializer.Deserialize<List<LabelCount>>(countsJson)!;
+        return new(number, version, labels.Sum(l => l.Train), labels.Sum(l => l.Validation), labels.Sum(l => l.Test), labels);
+    }
+}

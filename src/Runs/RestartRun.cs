@@ -1,0 +1,25 @@
+using FineTuneStudio.Projects;
+using Microsoft.EntityFrameworkCore;
+
+namespace FineTuneStudio.Runs;
+
+public sealed class RestartRun(IDbContextFactory<StudioDb> databases, ProjectAccess access, TrainerSignals signals, TimeProvider clock)
+{
+    /// Queues an interrupted run again; it goes on from its last checkpoint, or from the beginning where there is none.
+    [Needs(Permission.LaunchRun)]
+    public async Task Handle(string projectId, int run, CancellationToken cancel = default)
+    {
+        var pass = await access.Require(projectId, Permission.LaunchRun, cancel);
+        await using var db = await databases.CreateDbContextAsync(cancel);
+        var found = await db.Runs.SingleOrDefaultAsync(r => r.ProjectId == projectId && r.Number == run, cancel)
+            ?? throw new ArgumentException($"There is no run {run} in this project.");
+        if (found.State != RunState.Interrupted) throw new ArgumentException($"Run {run} is not interrupted, so it cannot be restarted.");
+        found.Requeue();
+        found.Asked = null;
+        var now = clock.GetUtcNow().UtcDateTime;
+        db.RunLog.Add(new RunLogLine { RunId = found.Id, At = now, Text = "Restarted by a person." });
+        db.Events.Add(new ProjectEvent { ProjectId = projectId, UserId = pass.UserId, At = now, Text = $"restarted run {run}", Href = $"/p/{projectId}/runs/{run}" });
+        await db.SaveChangesAsync(cancel);
+        signals.Wake();
+    }
+}

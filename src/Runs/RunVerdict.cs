@@ -1,0 +1,73 @@
+using FineTuneStudio.Engine.Training;
+using FineTuneStudio.Ui;
+
+namespace FineTuneStudio.Runs;
+
+/// What a run comes to, in a sentence or two.
+public static class RunVerdict
+{
+    public static string Name(SelectionMetric metric) => metric switch
+    {
+        SelectionMetric.Accuracy => "accuracy", SelectionMetric.ValidationLoss => "validation loss", _ => "macro-F1",
+    };
+
+    public static string Direction(SelectionMetric metric) => metric == SelectionMetric.ValidationLoss ? "lower is better" : "higher is better";
+
+    public static double Of(EvaluationPoint e, SelectionMetric metric) => metric switch
+    {
+        SelectionMetric.Accuracy => e.Accuracy, SelectionMetric.ValidationLoss => e.ValidationLoss, _ => e.MacroF1,
+    };
+
+    public static string Sentence(RunView view)
+    {
+        var run = view.Run;
+        return run.State switch
+        {
+            RunState.Queued when view.Ahead == 0 => "Starting: the rows and the base model are being read.",
+            RunState.Queued => $"Waiting: {Say.Count(view.Ahead, "run")} before this one.",
+            RunState.Running when run.Asked == "cancel" => "Cancelling after this step.",
+            RunState.Running when run.Asked == "stop" => "Stopping after this step; the best checkpoint is kept.",
+            RunState.Running when run.StepsDone == 0 => "Starting: the rows are read and the base model is loaded.",
+            RunState.Running => Learning(view),
+            RunState.Interrupted => $"Interrupted at step {Say.Count(run.StepsDone)} of {Say.Count(run.TotalSteps)}, when the server stopped. " +
+                (view.Checkpoint ? "It can go on from its last checkpoint." : "There is no checkpoint yet, so it would start from the beginning."),
+            RunState.Failed => run.Failure ?? "The run failed.",
+            RunState.Cancelled => $"Cancelled at step {Say.Count(run.StepsDone)}; no model was kept.",
+            _ => (run.State == RunState.StoppedByPerson ? "Stopped by a person. " : run.StepsDone < run.TotalSteps ? "Finished early, because it no longer got better. " : "Finished. ") + Best(view) + Fit(view),
+        };
+    }
+
+    private static string Learning(RunView view)
+    {
+        if (view.Evaluations.Count == 0) return "Training; the first evaluation on the validation part is still to come.";
+        var since = view.Evaluations.Count - 1 - Last(view.Evaluations);
+        var trend = since == 0 ? "Still getting better. " : $"No better for {Say.Count(since, "evaluation")}{(view.Recipe.EarlyStoppingPatience > 0 ? $" (it stops after {view.Recipe.EarlyStoppingPatience})" : "")}. ";
+        return trend + Best(view) + Fit(view);
+    }
+
+    private static string Best(RunView view)
+    {
+        var at = Last(view.Evaluations);
+        if (at < 0) return view.Run.HasModel ? "Nothing was evaluated; the last weights are the model." : "There is no model: nothing was evaluated.";
+        var best = view.Evaluations[at];
+        var metric = view.Recipe.Metric;
+        return $"Best {Name(metric)} {Say.Number(Of(best, metric))} at step {Say.Count(best.Step)} of {Say.Count(view.Run.TotalSteps)} ({Direction(metric)}; {Say.Count(view.Split.Validation, "validation row")}).";
+    }
+
+    /// Over-fitting begins where the validation loss has risen well above its lowest while the loss on train rows went on falling.
+    private static string Fit(RunView view)
+    {
+        if (view.Evaluations.Count < 3) return "";
+        var lowest = view.Evaluations.MinBy(e => e.ValidationLoss)!;
+        var now = view.Evaluations[^1];
+        return now.ValidationLoss > lowest.ValidationLoss * 1.05 && now.TrainSampleLoss < lowest.TrainSampleLoss
+            ? $" It over-fits: since step {Say.Count(lowest.Step)} the validation loss rose from {Say.Number(lowest.ValidationLoss)} to {Say.Number(now.ValidationLoss)} while the loss on train rows fell to {Say.Number(now.TrainSampleLoss)}."
+            : "";
+    }
+
+    private static int Last(IReadOnlyList<EvaluationPoint> evaluations)
+    {
+        for (var i = evaluations.Count - 1; i >= 0; i--) if (evaluations[i].IsBest) return i;
+        return -1;
+    }
+}

@@ -1,0 +1,40 @@
+using FineTuneStudio.Engine.Training;
+using FineTuneStudio.Projects;
+using Microsoft.EntityFrameworkCore;
+
+namespace FineTuneStudio.Runs;
+
+public sealed class StopRun(IDbContextFactory<StudioDb> databases, ProjectAccess access, TrainerSignals signals, StudioFolder folder, TimeProvider clock)
+{
+    /// Ends a running run after its step and keeps the best checkpoint.
+    [Needs(Permission.LaunchRun)]
+    public Task Stop(string projectId, int run, CancellationToken cancel = default) => Ask(projectId, run, StopRequest.Stop, cancel);
+
+    /// Ends a run and throws its checkpoints away; its numbers and its log stay.
+    [Needs(Permission.LaunchRun)]
+    public Task Cancel(string projectId, int run, CancellationToken cancel = default) => Ask(projectId, run, StopRequest.Cancel, cancel);
+
+    private async Task Ask(string projectId, int number, StopRequest what, CancellationToken cancel)
+    {
+        var pass = await access.Require(projectId, Permission.LaunchRun, cancel);
+        await using var db = await databases.CreateDbContextAsync(cancel);
+        var run = await db.Runs.SingleOrDefaultAsync(r => r.ProjectId == projectId && r.Number == number, cancel)
+            ?? throw new ArgumentException($"There is no run {number} in this project.");
+        if (run.IsOver) throw new ArgumentException($"Run {number} is over already; there is nothing to {(what == StopRequest.Stop ? "stop" : "cancel")}.");
+        if (what == StopRequest.Stop && run.State != RunState.Running) throw new ArgumentException($"Run {number} is not running; cancel it, or restart it first.");
+        var word = what == StopRequest.Stop ? "stop" : "cancel";
+        db.Events.Add(new ProjectEvent { ProjectId = projectId, UserId = pass.UserId, At = clock.GetUtcNow().UtcDateTime, Text = what == StopRequest.Stop ? $"stopped run {number}" : $"cancelled run {number}", Href = $"/p/{projectId}/runs/{number}" });
+        if (run.State != RunState.Running)
+        {
+            // Nobody trains it, so it ends here and now.
+            run.End(RunState.Cancelled, clock.GetUtcNow().UtcDateTime);
+            db.RunLog.Add(new RunLogLine { RunId = run.Id, At = clock.GetUtcNow().UtcDateTime, Text = "Cancelled; no checkpoint was kept." });
+            await db.SaveChangesAsync(cancel);
+            if (Directory.Exists(folder.Run(run.Id))) Directory.Delete(folder.Run(run.Id), recursive: true);
+            return;
+        }
+        run.Asked = word;
+        await db.SaveChangesAsync(cancel);
+        signals.Ask(run.Id, what);
+    }
+}

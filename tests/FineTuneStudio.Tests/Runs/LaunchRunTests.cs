@@ -1,0 +1,77 @@
+using FineTuneStudio.Engine.Training;
+using FineTuneStudio.Projects;
+using FineTuneStudio.Runs;
+using Microsoft.EntityFrameworkCore;
+
+namespace FineTuneStudio.Tests.Runs;
+
+public sealed class LaunchRunTests(StudioFixture app) : IClassFixture<StudioFixture>
+{
+    private static readonly RunRecipe Quick = new() { Epochs = 2, LearningRate = 1e-3, BatchSize = 8, MaxLength = 32 };
+
+    [Fact]
+    public async Task A_launched_run_trains_to_its_end_and_leaves_its_numbers_and_a_model()
+    {
+        var scene = await Scene.Make(app, "Trains");
+        var number = await scene.Engineer.Do<LaunchRun, int>(launch => launch.Handle(scene.Project.Id, 1, scene.Model.Number, Quick));
+        var run = await app.Ended(scene.Project, number);
+        await using var db = app.Db;
+
+        Assert.Equal((RunState.Finished, (string?)null), (run.State, run.Failure));
+        var steps = await db.RunSteps.Where(s => s.RunId == run.Id).OrderBy(s => s.Step).Select(s => s.Step).ToListAsync();
+        Assert.Equal(Enumerable.Range(1, run.TotalSteps), steps);
+        Assert.Equal(4, await db.RunEvaluations.CountAsync(e => e.RunId == run.Id));
+        Assert.Equal(1, run.BackboneShare);
+        Assert.Equal(64, run.WeightsHash!.Length);
+        Assert.True(File.Exists(Path.Combine(app.Folder, "runs", run.Id.ToString(), "best", "model.safetensors")));
+        Assert.Contains(await db.RunLog.Where(l => l.RunId == run.Id).Select(l => l.Text).ToListAsync(), l => l.StartsWith("100 % of the backbone loaded from the file"));
+    }
+
+    [Fact]
+    public async Task A_blocked_recipe_is_not_launched_and_says_why()
+    {
+        var scene = await Scene.Make(app, "Blocked");
+        var refused = await Assert.ThrowsAsync<ArgumentException>(() => scene.Engineer.Do<LaunchRun, int>(launch => launch.Handle(scene.Project.Id, 1, 1, Quick with { MaxLength = 512 })));
+        Assert.StartsWith("Max length is 512 tokens but the base model has only 64 positions", refused.Message);
+        refused = await Assert.ThrowsAsync<ArgumentException>(() => scene.Engineer.Do<LaunchRun, int>(launch => launch.Handle(scene.Project.Id, 9, 1, Quick)));
+        Assert.Equal("There is no split 9 in this project; choose one of the frozen splits.", refused.Message);
+    }
+
+    [Fact]
+    public async Task A_viewer_can_look_but_not_launch_and_a_stranger_sees_nothing()
+    {
+        var scene = await Scene.Make(app, "Roles");
+        var viewer = await app.NewPerson("Viewer");
+        await app.Grant(scene.Project, viewer, Role.Viewer);
+        Assert.Empty((await viewer.Do<ListRuns, RunList>(list => list.Handle(scene.Project.Id))).Runs);
+        Assert.Equal(Denial.RoleMissing, (await Assert.ThrowsAsync<AccessDenied>(() => viewer.Do<LaunchRun, int>(l => l.Handle(scene.Project.Id, 1, 1, Quick)))).Denial);
+        var stranger = await app.NewPerson("Stranger");
+        Assert.Equal(Denial.NoSuchProject, (await Assert.ThrowsAsync<AccessDenied>(() => stranger.Do<ListRuns, RunList>(l => l.Handle(scene.Project.Id)))).Denial);
+    }
+
+    [Fact]
+    public async Task Stopping_keeps_the_best_checkpoint_and_cancelling_keeps_nothing()
+    {
+        var scene = await Scene.Make(app, "Stops", rows: 600);
+        var longRun = Quick with { Epochs = 100, EarlyStoppingPatience = 0 };
+        var number = await scene.Engineer.Do<LaunchRun, int>(launch => launch.Handle(scene.Project.Id, 1, 1, longRun));
+        await app.Until(scene.Project, number, r => r.BestStep is not null);
+        await scene.Engineer.Do<StopRun>(s => s.Stop(scene.Project.Id, number));
+        var stopped = await app.Ended(scene.Project, number);
+        Assert.Equal((RunState.StoppedByPerson, true), (stopped.State, stopped.HasModel));
+        Assert.True(stopped.StepsDone < stopped.TotalSteps);
+
+        number = await scene.Engineer.Do<LaunchRun, int>(launch => launch.Handle(scene.Project.Id, 1, 1, longRun));
+        var waiting = await scene.Engineer.Do<LaunchRun, int>(launch => launch.Handle(scene.Project.Id, 1, 1, longRun));
+        await app.Until(scene.Project, number, r => r.BestStep is not null);
+        await scene.Engineer.Do<StopRun>(s => s.Cancel(scene.Project.Id, waiting));
+        await scene.Engineer.Do<StopRun>(s => s.Cancel(scene.Project.Id, number));
+        var cancelled = await app.Ended(scene.Project, number);
+        Assert.Equal((RunState.Cancelled, false), (cancelled.State, cancelled.HasModel));
+        Assert.Equal(RunState.Cancelled, (await app.Ended(scene.Project, waiting)).State);
+        await Task.Delay(300);
+        Assert.False(Directory.Exists(Path.Combine(app.Folder, "runs", cancelled.Id.ToString())));
+        var over = await Assert.ThrowsAsync<ArgumentException>(() => scene.Engineer.Do<StopRun>(s => s.Cancel(scene.Project.Id, number)));
+        Assert.Equal($"Run {number} is over already; there is nothing to cancel.", over.Message);
+    }
+}

@@ -1,0 +1,77 @@
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Playwright;
+
+namespace FineTuneStudio.Tests.Runs;
+
+public sealed class RunPageTests(StudioFixture app, Browser browser) : IClassFixture<StudioFixture>, IClassFixture<Browser>
+{
+    [Fact]
+    public async Task A_run_is_configured_launched_and_watched_live_and_a_late_page_shows_the_same_curve()
+    {
+        var scene = await Scene.Make(app, "Watched", rows: 900);
+        var page = await browser.Open(app.Url);
+        var errors = new List<string>();
+        page.Console += (_, m) => { if (m.Type == "error") errors.Add(m.Text); };
+        await page.SignIn(scene.Engineer.Mail);
+        await page.GotoAsync($"/p/{scene.Project.Id}/runs/new");
+        await page.GetByLabel("Learning rate", new() { Exact = true }).FillAsync("fast");
+        await Assertions.Expect(page.GetByText("Learning rate is \"fast\"; expected a number from").First).ToBeVisibleAsync();
+        await Assertions.Expect(page.GetByRole(AriaRole.Button, new() { Name = "Launch the run" })).ToBeDisabledAsync();
+        await page.GetByRole(AriaRole.Button, new() { Name = "as this base model suggests" }).ClickAsync();
+        await page.GetByLabel("Max length", new() { Exact = true }).FillAsync("48");
+        await page.GetByLabel("Epochs", new() { Exact = true }).FillAsync("4");
+        await Assertions.Expect(page.GetByRole(AriaRole.Button, new() { Name = "Reset to 3", Exact = true })).ToBeVisibleAsync();
+        await Snap(page, "new-run");
+        await page.GetByRole(AriaRole.Button, new() { Name = "Launch the run" }).ClickAsync();
+        await page.WaitForURLAsync("**/runs/1");
+        await page.WaitForFunctionAsync("() => +document.querySelector('.run-charts')?.dataset.livePoints >= 50", null, new() { Timeout = 60_000 });
+        await Snap(page, "run-live");
+        await Assertions.Expect(page.Locator("[data-state=Finished]").First).ToBeVisibleAsync(new() { Timeout = 60_000 });
+        await Assertions.Expect(page.Locator(".verdict")).ToContainTextAsync("Best macro-F1");
+        await Assertions.Expect(page.GetByText("100 % of the backbone loaded from the file; origin: random, not pretrained")).ToBeVisibleAsync();
+        await Assertions.Expect(page.GetByRole(AriaRole.Link, new() { Name = "Build the report" })).ToHaveAttributeAsync("href", $"/p/{scene.Project.Id}/reports?run=1");
+        var seen = await Points(page);
+        await Snap(page, "run-finished");
+
+        var late = await browser.Open(app.Url, 390, 844);
+        await late.SignIn(scene.Engineer.Mail);
+        await late.GotoAsync($"/p/{scene.Project.Id}/runs/1");
+        await late.WaitForFunctionAsync("() => document.querySelector('[data-chart=loss]')?.data?.[0]?.x?.length > 0");
+        Assert.Equal(seen, await Points(late));
+        await using var db = app.Db;
+        var id = (await db.Runs.SingleAsync(r => r.ProjectId == scene.Project.Id)).Id;
+        var stored = await db.RunSteps.Where(s => s.RunId == id).OrderBy(s => s.Step).Select(s => s.TrainLoss).ToListAsync();
+        Assert.Equal(stored.Select(l => Math.Round(l, 6)), seen.Select(l => Math.Round(l, 6)));
+        Assert.False(await late.EvaluateAsync<bool>("() => document.documentElement.scrollWidth > innerWidth"));
+        await late.Locator("#dark").ClickAsync();
+        await late.WaitForTimeoutAsync(900);
+        await Snap(late, "run-late-dark-390");
+        await late.GotoAsync($"/p/{scene.Project.Id}/runs");
+        await Assertions.Expect(late.GetByRole(AriaRole.Link, new() { Name = "Run 1" })).ToBeVisibleAsync();
+        await Snap(late, "runs-390");
+        Assert.Empty(errors);
+    }
+
+    [Fact]
+    public async Task An_empty_project_says_what_is_missing_before_a_run()
+    {
+        var owner = await app.NewPerson("Owner");
+        var project = await app.NewProject(owner, "Nothing yet");
+        var page = await browser.Open(app.Url);
+        await page.SignIn(owner.Mail);
+        await page.GotoAsync($"/p/{project.Id}/runs");
+        await Assertions.Expect(page.GetByText("First it needs a split")).ToBeVisibleAsync();
+        await Assertions.Expect(page.GetByText("Then it needs a base model")).ToBeVisibleAsync();
+        await page.GotoAsync($"/p/{project.Id}/runs/new");
+        await Assertions.Expect(page.GetByText("A run needs rows that are divided")).ToBeVisibleAsync();
+    }
+
+    private static async Task<double[]> Points(IPage page)
+    {
+        await page.WaitForTimeoutAsync(800);
+        return await page.EvaluateAsync<double[]>("() => document.querySelector('[data-chart=loss]').data[0].y");
+    }
+
+    private static async Task Snap(IPage page, string name) =>
+        await page.ScreenshotAsync(new() { Path = Path.Combine(ContentRoot.Find([]), "artifacts", "screenshots", name + ".png"), FullPage = true });
+}
