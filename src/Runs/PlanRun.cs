@@ -9,9 +9,9 @@ using Microsoft.EntityFrameworkCore;
 
 namespace FineTuneStudio.Runs;
 
-public sealed record SplitChoice(int Number, int Version, int Train, int Validation, int Test, IReadOnlyList<LabelCount> Labels);
+public sealed record SplitChoice(int Number, int Version, int Train, int Validation, int Test, IReadOnlyList<SplitLabel> Labels);
 
-public sealed record LabelCount(string Name, int Train, int Validation, int Test);
+public sealed record SplitLabel(string Name, int Train, int Validation, int Test);
 
 /// What a run can be made of: the project's frozen splits, its base models, and the recipe of the last run, newest first.
 public sealed record RunChoices(IReadOnlyList<SplitChoice> Splits, IReadOnlyList<BaseModel> Models, RunRecipe? LastRecipe, int? LastNumber);
@@ -77,7 +77,7 @@ public sealed class PlanRun(IDbContextFactory<StudioDb> databases, ProjectAccess
 
     internal static SplitChoice Choice(int number, int version, string countsJson)
     {
-        var labels = JsonSerializer.Deserialize<List<LabelCount>>(countsJson)!;
+        var labels = JsonSerializer.Deserialize<List<SplitLabel>>(countsJson)!;
         return new(number, version, labels.Sum(l => l.Train), labels.Sum(l => l.Validation), labels.Sum(l => l.Test), labels);
     }
 }

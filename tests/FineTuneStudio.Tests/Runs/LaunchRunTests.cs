@@ -32,7 +32,7 @@ public sealed class LaunchRunTests(StudioFixture app) : IClassFixture<StudioFixt
     {
         var scene = await Scene.Make(app, "Blocked");
         var refused = await Assert.ThrowsAsync<ArgumentException>(() => scene.Engineer.Do<LaunchRun, int>(launch => launch.Handle(scene.Project.Id, 1, 1, Quick with { MaxLength = 512 })));
-        Assert.StartsWith("Max length is 512 tokens but the base model has only 64 positions", refused.Message);
+        Assert.StartsWith("Max length is 512 tokens but the base model has only 128 positions", refused.Message);
         refused = await Assert.ThrowsAsync<ArgumentException>(() => scene.Engineer.Do<LaunchRun, int>(launch => launch.Handle(scene.Project.Id, 9, 1, Quick)));
         Assert.Equal("There is no split 9 in this project; choose one of the frozen splits.", refused.Message);
     }
