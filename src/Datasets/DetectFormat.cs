@@ -24,49 +24,68 @@ internal static class DetectFormat
         var cut = head.Length == 1 << 18 ? head[..(head.LastIndexOf('\n') + 1)] : head;
         var best = (Score: double.MinValue, Delimiter: ',', Quote: (char?)'"', Rows: new List<RawRow>());
         foreach (var delimiter in extension is ".tsv" or ".tab" ? ['\t'] : (char[])[',', '\t', ';', '|'])
-            foreach (var quote in (char?[])['"', '\'', null])
-            {
-                if (quote is { } q && !cut.Contains(q) && quote != '"') continue;
-                var rows = new DelimitedReader(new StringReader(cut), delimiter, quote).Rows().Take(SampleRows).ToList();
-                if (rows.Count == 0) continue;
-                var usual = rows.Where(r => r.Fault is null).GroupBy(r => r.Cells.Count).OrderByDescending(g => g.Count()).FirstOrDefault();
-                if (usual is null) continue;
-                // A few broken quotes are faults of their rows; where most quotes are broken, quotes are text.
-                var broken = rows.Count(r => r.Fault is not null);
-                var judged = quote == '"' && (broken < 3 || broken < Quoted(cut, delimiter) / 2) ? rows.Count - broken : rows.Count;
-                var agree = (double)usual.Count() / Math.Max(1, judged);
-                // More than one column, the same number in every row; the double quote unless it breaks rows.
-                var score = agree + (usual.Key > 1 ? 1 : 0) + (quote == '"' ? 0.002 : quote is null ? 0.001 : 0) + (delimiter == ',' ? 0.0001 : 0);
-                if (quote == '\'' && !rows.Any(r => r.Cells.Count > 1)) score -= 0.1;
-                if (score > best.Score + 1e-9) best = (score, delimiter, quote, rows);
-            }
-        return new(FileKind.Delimited, encoding, best.Delimiter, best.Quote, HasHeader(best.Rows) ? 1 : 0);
-    }
-
-    /// Rows of the sample with a cell that begins with a double quote.
-    private static int Quoted(string text, char delimiter) =>
-        text.Split('\n', SampleRows + 1).Take(SampleRows).Count(l => l.StartsWith('"') || l.Contains($"{delimiter}\""));
-
-    /// A header: distinct short names, none a number, unlike what stands below them.
-    private static bool HasHeader(List<RawRow> rows)
-    {
-        if (rows.Count == 0 || rows[0].Fault is not null) return false;
-        var first = rows[0].Cells.Select(c => c.Trim()).ToList();
-        if (first.Any(c => TextNames.Contains(c.ToLowerInvariant()) || LabelNames.Contains(c.ToLowerInvariant()))) return true;
-        if (first.Any(c => c.Length > 64 || double.TryParse(c, System.Globalization.CultureInfo.InvariantCulture, out _))) return false;
-        if (first.Count(c => c.Length == 0) > first.Count / 2 && first.Count < 3) return false;
-        var body = rows.Skip(1).Where(r => r.Fault is null && r.Cells.Count == first.Count).ToList();
-        if (body.Count == 0) return first.Count > 1 && first.Distinct().Count() == first.Count;
-        // A name does not come back as a value of its column; where all columns are free text, names are the shorter ones.
-        for (var i = 0; i < first.Count; i++)
         {
-            var values = body.Select(r => r.Cells[i].Trim()).ToList();
-            var distinct = values.Distinct().Count();
-            if (values.Contains(first[i]) && distinct < values.Count / 2 && first[i].Length > 0) return false;
+            var quote = QuoteFor(cut, delimiter);
+            var rows = Parse(cut, delimiter, quote);
+            // More than one column, and the same number in every row whose quotes are right.
+            var (cells, share) = Usual(rows);
+            var score = share + (cells > 1 ? 1 : 0);
+            if (score > best.Score + 1e-9) best = (score, delimiter, quote, rows);
         }
-        var longest = Enumerable.Range(0, first.Count).MaxBy(i => body.Average(r => r.Cells[i].Length));
-        return first[longest].Length * 2 < body.Average(r => r.Cells[longest].Length) || first.All(c => c.Length > 0 && !c.Contains(' ')) && first.Distinct().Count() == first.Count;
+        return new(FileKind.Delimited, encoding, best.Delimiter, best.Quote, HeaderRows(best.Rows));
     }
+
+    private static List<RawRow> Parse(string text, char delimiter, char? quote) =>
+        [.. new DelimitedReader(new StringReader(text), delimiter, quote).Rows().Take(SampleRows)];
+
+    /// The commonest number of cells, and the share of the unbroken rows that have it.
+    private static (int Cells, double Share) Usual(List<RawRow> rows)
+    {
+        var whole = rows.Where(r => r.Fault is null).CountBy(r => r.Cells.Count).ToList();
+        if (whole.Count == 0) return (0, 0);
+        var most = whole.MaxBy(g => g.Value);
+        return (most.Key, (double)most.Value / whole.Sum(g => g.Value));
+    }
+
+    /// The double quote, unless quotes are plainly text: a few broken ones are faults of their rows. Tabs need no quotes: there, one broken quote is enough.
+    private static char? QuoteFor(string text, char delimiter)
+    {
+        int Begin(char quote) => text.Split('\n').Count(l => l.StartsWith(quote) || l.Contains($"{delimiter}{quote}", StringComparison.Ordinal));
+        var broken = new DelimitedReader(new StringReader(text), delimiter, '"').Rows().Count(r => r.Fault is not null);
+        if (broken > 0 && (delimiter == '\t' || broken >= 3 && broken >= Begin('"') / 2)) return null;
+        if (Begin('"') > 0 || Begin('\'') < 2) return '"';
+        var single = Parse(text, delimiter, '\'');
+        return single.All(r => r.Fault is null) && Usual(single).Share > Usual(Parse(text, delimiter, '"')).Share ? '\'' : '"';
+    }
+
+    /// 0, 1 or 2: a name is unlike what stands below it. It does not come back in a column of few values, and is no number above numbers.
+    private static int HeaderRows(List<RawRow> rows)
+    {
+        if (rows.Count == 0 || rows[0].Fault is not null) return 0;
+        var first = rows[0].Cells.Select(c => c.Trim()).ToList();
+        if (first.Any(Number)) return 0;
+        var body = rows.Skip(1).Where(r => r.Fault is null && r.Cells.Count == first.Count).Select(r => r.Cells.Select(c => c.Trim()).ToList()).ToList();
+        var named = first.Any(c => TextNames.Contains(c.ToLowerInvariant()) || LabelNames.Contains(c.ToLowerInvariant()));
+        if (body.Count == 0) return named || first.Count > 1 && first.Distinct().Count() == first.Count && first.All(c => c.Length is > 0 and < 64) ? 1 : 0;
+        var says = Enumerable.Range(0, first.Count).Where(i => first[i].Length > 0).Sum(i => Evidence(first[i], [.. body.Select(r => r[i])]));
+        var longest = Enumerable.Range(0, first.Count).MaxBy(i => body.Average(r => r[i].Length));
+        var shorter = first[longest].Length * 2 < body.Average(r => r[longest].Length) || first.All(c => c.Length > 0 && !c.Contains(' ')) && first.Distinct().Count() == first.Count;
+        if (!named && (says < 0 || says == 0 && !shorter)) return 0;
+        // Surveys put the answers' own names into a second row, which has nothing in the column of the ids.
+        var second = body[0];
+        return first.Count > 2 && body.Count > 5 && second[0].Length == 0 && body.Skip(1).All(r => r[0].Length > 0)
+            && Enumerable.Range(1, first.Count - 1).Any(i => second[i].Length > 0 && Evidence(second[i], [.. body.Skip(1).Select(r => r[i])]) > 0) ? 2 : 1;
+    }
+
+    private static int Evidence(string first, List<string> below)
+    {
+        var values = below.Where(v => v.Length > 0).ToList();
+        if (values.Count < 3) return 0;
+        if (values.All(Number)) return Number(first) ? -1 : 1;
+        return values.Distinct().Count() > values.Count / 2 ? 0 : values.Contains(first) ? -1 : 1;
+    }
+
+    private static bool Number(string cell) => double.TryParse(cell, System.Globalization.NumberStyles.Float, System.Globalization.CultureInfo.InvariantCulture, out _);
 
     public static ColumnMapping Guess(IReadOnlyList<string> columns, IReadOnlyList<RawRow> sample)
     {

@@ -6,6 +6,8 @@ namespace FineTuneStudio.Datasets;
 /// How an uploaded file is read: detected, shown, changeable; and what importing it would give.
 public sealed class ExamineFile(IDbContextFactory<StudioDb> databases, ProjectAccess access, ReceiveFile receive)
 {
+    public const int PreviewRows = 10;
+
     /// Problem is set where the file cannot be read as it is; Format where a guess exists all the same.
     public sealed record Look(Import Import, FileFormat? Format, IReadOnlyList<string> Columns, ColumnMapping Mapping, IReadOnlyList<RawRow> Rows, IReadOnlyList<string> Notices, string? Problem);
 
@@ -52,7 +54,7 @@ public sealed class ExamineFile(IDbContextFactory<StudioDb> databases, ProjectAc
             var rows = ReadTable.Rows(file, format, columns).Take(200).ToList();
             var mapping = DetectFormat.Guess(columns, rows);
             if (import.MappingJson is { } kept && ColumnMapping.FromJson(kept) is var before && before.Columns.Select(c => c.Name).SequenceEqual(columns)) mapping = before;
-            return new(import, format, columns, mapping, [.. rows.Take(20)], notices, rows.Count == 0 ? HeaderOnly : null);
+            return new(import, format, columns, mapping, [.. rows.Take(PreviewRows)], notices, rows.Count == 0 ? HeaderOnly : null);
         }
         catch (DataFileException e) { return new(import, format, [], new([]), [], notices, e.Message); }
     }

@@ -135,7 +135,7 @@ public sealed class ReceiveFile(IDbContextFactory<StudioDb> databases, ProjectAc
         var length = (int)Math.Min(received, head.Length);
         if (length == 0) return true;
         if (!File.Exists(path)) return false;
-        await using var file = File.OpenRead(path);
+        await using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
         var here = new byte[length];
         return await file.ReadAtLeastAsync(here, length, throwOnEndOfStream: false, cancel) == length && here.AsSpan().SequenceEqual(head.AsSpan(0, length));
     }

@@ -1,17 +1,9 @@
-using System.Security.Cryptography;
-using System.Text;
+using FineTuneStudio.Engine.Quality;
 
 namespace FineTuneStudio.Datasets;
 
-/// The key by which exact duplicates are found: compatibility forms made equal (NFKC), case folded, white space collapsed and trimmed, hashed.
+/// What DataRow.TextKey holds: equal for rows whose texts are the same once normalised.
 public static class TextKey
 {
-    public static string Of(string text)
-    {
-        var normal = new StringBuilder(text.Length);
-        foreach (var c in text.Normalize(NormalizationForm.FormKC).ToUpperInvariant().ToLowerInvariant())
-            if (!char.IsWhiteSpace(c)) normal.Append(c);
-            else if (normal.Length > 0 && normal[^1] != ' ') normal.Append(' ');
-        return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(normal.ToString().TrimEnd(' '))).AsSpan(0, 16));
-    }
+    public static string Of(string text) => TextNormalization.Hash128(text).ToString("x32");
 }

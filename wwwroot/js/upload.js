@@ -5,7 +5,8 @@ let current;
 
 export function attach(area, token) {
   const input = area.querySelector('input[type=file]'), drop = area.querySelector('.drop');
-  input.addEventListener('change', () => input.files[0] && begin(area, input.files[0], token));
+  const chosen = () => input.files[0] && begin(area, input.files[0], token);
+  input.addEventListener('change', chosen);
   for (const type of ['dragenter', 'dragover']) drop.addEventListener(type, e => { e.preventDefault(); drop.classList.add('over'); });
   for (const type of ['dragleave', 'drop']) drop.addEventListener(type, e => { e.preventDefault(); drop.classList.remove('over'); });
   drop.addEventListener('drop', e => {
@@ -14,6 +15,8 @@ export function attach(area, token) {
     else if (files.length === 1) begin(area, files[0], token);
   });
   area.querySelector('.give-up').addEventListener('click', () => current?.cancel());
+  // Chosen before this module was here.
+  chosen();
 }
 
 export function leave() { current?.abort(); }

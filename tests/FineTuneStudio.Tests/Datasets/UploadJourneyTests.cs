@@ -58,6 +58,7 @@ public sealed class UploadJourneyTests(StudioFixture app, Browser browser) : ICl
     private static async Task Look(IPage page, string name)
     {
         if (Environment.GetEnvironmentVariable("FTS_SHOTS") is not { Length: > 0 } folder) return;
+        await Assertions.Expect(page.GetByRole(AriaRole.Heading, new() { Level = 1 })).ToBeVisibleAsync();
         await page.WaitForTimeoutAsync(500);
         await page.ScreenshotAsync(new() { Path = Path.Combine(folder, $"data-{name}.png"), FullPage = true });
         await page.SetViewportSizeAsync(390, 800);
