@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using FineTuneStudio.Datasets;
 using FineTuneStudio.Projects;
 using FineTuneStudio.Review;
@@ -32,7 +31,6 @@ public sealed class ReviewPageTests(StudioFixture app, Browser browser) : IClass
         await page.GotoAsync($"/p/{project.Id}/review");
         await See(page, "third text");
         await Assertions.Expect(page.GetByText("0 of 24 decided · 1 unlabelled · 0 flagged")).ToBeVisibleAsync();
-        await Shots(page, "queue");
 
         await page.Keyboard.PressAsync("2");
         await See(page, "first text");
@@ -74,7 +72,6 @@ public sealed class ReviewPageTests(StudioFixture app, Browser browser) : IClass
         await See(page, "fourth text");
         await page.GetByRole(AriaRole.Button, new() { Name = "Freeze the reviewed labels…" }).ClickAsync();
         await Assertions.Expect(page.GetByText("1 relabelled, 1 newly labelled, 22 unchanged. New label: “exchange”.")).ToBeVisibleAsync();
-        await Shots(page, "freeze");
         await page.GetByRole(AriaRole.Button, new() { Name = "Freeze as a new version" }).ClickAsync();
         await Assertions.Expect(page.GetByText("Version 2 is frozen.")).ToBeVisibleAsync();
         await Assertions.Expect(page.GetByText("1 relabelled, 1 newly labelled, 22 unchanged. New label: “exchange”.")).ToBeVisibleAsync();
@@ -109,7 +106,6 @@ public sealed class ReviewPageTests(StudioFixture app, Browser browser) : IClass
         await Assertions.Expect(alert).ToContainTextAsync("changed “delivery” to “payment”");
         await Assertions.Expect(alert).ToContainTextAsync("It is about money.");
         await Assertions.Expect(alert).ToContainTextAsync("“refund”");
-        await Shots(hers, "conflict");
         // The keys decide nothing while the question is open.
         await hers.Keyboard.PressAsync("1");
         Assert.Single(await Decisions(version.Id));
@@ -133,13 +129,11 @@ public sealed class ReviewPageTests(StudioFixture app, Browser browser) : IClass
         await page.GetByLabel("Choose all rows of this page").CheckAsync();
         await page.GetByLabel("Label", new() { Exact = true }).FillAsync("a rather long label 77");
         await page.GetByLabel("Reason").FillAsync("Found by search.");
-        await Shots(page, "table");
         await page.GetByRole(AriaRole.Button, new() { Name = "Label 2 rows" }).ClickAsync();
         await Assertions.Expect(page.GetByText("2 rows are “a rather long label 77” now.")).ToBeVisibleAsync();
         Assert.All(await Decisions(version.Id), d => Assert.Equal(("a rather long label 77", "Found by search."), (d.To, d.Why)));
         await page.GotoAsync($"/p/{project.Id}/review/1?show=all&text=wrong");
         await See(page, "wrong one");
-        await Shots(page, "many-labels");
     }
 
     [Fact]
@@ -156,18 +150,5 @@ public sealed class ReviewPageTests(StudioFixture app, Browser browser) : IClass
         await See(page, "shown text");
         await Assertions.Expect(page.GetByText("You can look; deciding needs")).ToBeVisibleAsync();
         await Assertions.Expect(page.Locator(".pick")).ToHaveCountAsync(0);
-    }
-
-    private static async Task Shots(IPage page, string name)
-    {
-        if (Environment.GetEnvironmentVariable("SHOTS") is not { } shots) return;
-        foreach (var width in new[] { 390, 1280 })
-            foreach (var dark in new[] { false, true })
-            {
-                await page.SetViewportSizeAsync(width, 900);
-                await page.ScreenshotAsync(new() { Path = $"{shots}/{name}-{width}-{(dark ? "dark" : "light")}.png", FullPage = true });
-                await page.EvaluateAsync("document.querySelector('#dark').click()");
-                await page.WaitForTimeoutAsync(400);
-            }
     }
 }

@@ -37,14 +37,5 @@ public sealed class SplitPageTests(StudioFixture app, Browser browser) : IClassF
         await Assertions.Expect(page.GetByText("test locked")).ToBeVisibleAsync();
         await using var db = app.Db;
         Assert.Equal((0.6, 0.2, 0.2), await db.Splits.Where(s => s.ProjectId == project.Id).Select(s => new ValueTuple<double, double, double>(s.TrainShare, s.ValidationShare, s.TestShare)).SingleAsync());
-        if (Environment.GetEnvironmentVariable("SHOTS") is { } shots)
-            foreach (var width in new[] { 1280, 390 })
-                foreach (var dark in new[] { false, true })
-                {
-                    await page.SetViewportSizeAsync(width, 900);
-                    await page.ScreenshotAsync(new() { Path = $"{shots}/split-{width}-{(dark ? "dark" : "light")}.png", FullPage = true });
-                    await page.Locator("#dark").ClickAsync();
-                    await page.WaitForTimeoutAsync(400);
-                }
     }
 }
