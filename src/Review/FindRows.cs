@@ -4,10 +4,10 @@ using Microsoft.EntityFrameworkCore;
 
 namespace FineTuneStudio.Review;
 
-/// ToDo is what waits for a person: without a label, flagged, or not decided by anyone. Disagreeing: the same text occurs with another label.
-public enum Show { ToDo, Unlabelled, Flagged, Undecided, Disagreeing, All }
+/// Waiting is what waits for a person: without a label, flagged, or not decided by anyone. Disagreeing: the same text occurs with another label.
+public enum Show { Waiting, Unlabelled, Flagged, Undecided, Disagreeing, All }
 
-public sealed record RowFilter(Show Show = Show.ToDo, string? Label = null, string? Text = null);
+public sealed record RowFilter(Show Show = Show.Waiting, string? Label = null, string? Text = null);
 
 /// Looks up rows of a review: unlabelled first, then flagged, then undecided, then the rest; within each in the version's order. Locked rows never come.
 public sealed class FindRows(IDbContextFactory<StudioDb> databases, ProjectAccess access)
@@ -53,7 +53,7 @@ public sealed class FindRows(IDbContextFactory<StudioDb> databases, ProjectAcces
         {
             filter.Show switch
             {
-                Show.ToDo => "(s.Label IS NULL OR s.Flagged OR NOT s.Decided)",
+                Show.Waiting => "(s.Label IS NULL OR s.Flagged OR NOT s.Decided)",
                 Show.Unlabelled => "s.Label IS NULL",
                 Show.Flagged => "s.Flagged",
                 Show.Undecided => "NOT s.Decided",
