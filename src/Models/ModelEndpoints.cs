@@ -15,6 +15,8 @@ internal static class ModelEndpoints
             if (await download.Handle(project, run, http.RequestAborted) is not { } zip) { http.Response.StatusCode = 404; return; }
             http.Response.ContentType = "application/zip";
             http.Response.Headers.ContentDisposition = $"attachment; filename=\"{zip.Name}\"";
+            // The zip writer ends its entries with small synchronous writes.
+            if (http.Features.Get<IHttpBodyControlFeature>() is { } body) body.AllowSynchronousIO = true;
             await zip.Write(http.Response.Body, http.RequestAborted);
         }).WithMetadata(new NeedsAttribute(Permission.DownloadModel));
 

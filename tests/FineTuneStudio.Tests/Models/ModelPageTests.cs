@@ -1,3 +1,4 @@
+using System.IO.Compression;
 using System.Text;
 using FineTuneStudio.Tests.Reports;
 using Microsoft.Playwright;
@@ -28,5 +29,8 @@ public sealed class ModelPageTests(StudioFixture app, Browser browser) : IClassF
 
         var zip = await page.RunAndWaitForDownloadAsync(() => page.GetByRole(AriaRole.Link, new() { Name = "Download the model" }).ClickAsync());
         Assert.Equal($"{run.Project.Id}-run-1.zip", zip.SuggestedFilename);
+        await using var opened = await ZipFile.OpenReadAsync(await zip.PathAsync());
+        Assert.Equal(new FileInfo(run.Weights).Length, opened.GetEntry("model.safetensors")!.Length);
+        Assert.Contains("Nothing: no report was built of this model.", await new StreamReader(await opened.GetEntry("README.md")!.OpenAsync()).ReadToEndAsync());
     }
 }
