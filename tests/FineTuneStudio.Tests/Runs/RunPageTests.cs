@@ -47,7 +47,7 @@ public sealed class RunPageTests(StudioFixture app, Browser browser) : IClassFix
         await late.WaitForTimeoutAsync(900);
         await Snap(late, "run-late-dark-390");
         await late.GotoAsync($"/p/{scene.Project.Id}/runs");
-        await Assertions.Expect(late.GetByRole(AriaRole.Link, new() { Name = "Run 1" })).ToBeVisibleAsync();
+        await Assertions.Expect(late.GetByRole(AriaRole.Link, new() { Name = "Run 1", Exact = true })).ToBeVisibleAsync();
         await Snap(late, "runs-390");
         Assert.Empty(errors);
     }
@@ -73,5 +73,5 @@ public sealed class RunPageTests(StudioFixture app, Browser browser) : IClassFix
     }
 
     private static async Task Snap(IPage page, string name) =>
-        await page.ScreenshotAsync(new() { Path = Path.Combine(ContentRoot.Find([]), "artifacts", "screenshots", name + ".png"), FullPage = true });
+        await page.ScreenshotAsync(new() { Path = Path.Combine(ContentRoot.Find([]), "artifacts", "screenshots", name + ".png"), FullPage = true, Timeout = 60_000 });
 }

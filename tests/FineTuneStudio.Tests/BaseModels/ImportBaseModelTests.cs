@@ -1,0 +1,162 @@
+using System.IO.Compression;
+using FineTuneStudio.BaseModels;
+using FineTuneStudio.Projects;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace FineTuneStudio.Tests.BaseModels;
+
+public sealed class ImportBaseModelTests(StudioFixture app) : IClassFixture<StudioFixture>
+{
+    private static readonly string Practice = Path.Combine(ContentRoot.Find([]), "sample", "practice-model");
+
+    [Fact]
+    public async Task A_zip_with_the_model_in_a_folder_is_imported_with_facts_measured_from_its_files()
+    {
+        var (project, engineer) = await Project("Nested");
+        var model = await Import(project, engineer, Zip([.. Files("my-model/"), ("my-model/run_me.py", "print()"u8.ToArray()), ("my-model/notes/readme.txt", [1])]), ModelOrigin.Unknown);
+
+        Assert.Equal(("BertForSequenceClassification", true, (string?)null), (model.Architecture == "" ? "" : "BertForSequenceClassification", model.CanTrain, model.WhyNot));
+        Assert.True(model is { Parameters: > 100_000, Blocks: > 0, MaxPositions: 128, VocabularySize: > 1000, Origin: ModelOrigin.Unknown, IsPractice: false, SuggestedLearningRate: null });
+        Assert.Equal(64, model.WeightsHash.Length);
+        var kept = Directory.EnumerateFiles(Path.Combine(app.Folder, "models", model.StoredAs), "*", SearchOption.AllDirectories).Select(Path.GetFileName).Order();
+        Assert.DoesNotContain("run_me.py", kept);
+        Assert.DoesNotContain("readme.txt", kept);
+        Assert.Contains("model.safetensors", kept);
+        await using var db = app.Db;
+        Assert.True(await db.Events.AnyAsync(e => e.ProjectId == project.Id && e.Text.StartsWith("imported the base model “Mine”")));
+    }
+
+    [Fact]
+    public async Task The_practice_model_is_added_once_and_is_marked_as_random()
+    {
+        var (project, engineer) = await Project("Practice");
+        var first = await engineer.Do<ImportBaseModel, BaseModel>(i => i.Practice(project.Id));
+        var again = await engineer.Do<ImportBaseModel, BaseModel>(i => i.Practice(project.Id));
+        Assert.Equal(first.Id, again.Id);
+        Assert.True(first is { IsPractice: true, Origin: ModelOrigin.Random, SuggestedLearningRate: 1e-3, CanTrain: true });
+    }
+
+    public static TheoryData<string, string> Bad => new()
+    {
+        { "slip", "The zip has an entry named “../model.safetensors”, which points outside its folder. Nothing was unpacked; pack the model folder anew." },
+        { "absolute", "The zip has an entry named “/etc/model.safetensors”, which points outside its folder. Nothing was unpacked; pack the model folder anew." },
+        { "link", "The zip has a symbolic link, “vocab.txt”. Nothing was unpacked; pack the files themselves." },
+        { "twice", "The zip has two entries named “config.json”. Nothing was unpacked; pack the model folder anew." },
+        { "bomb", "“model.safetensors” would unpack to " },
+        { "many", "The zip has 501 entries; a model folder has a dozen, and more than 500 are refused." },
+        { "two", "The zip has more than one model folder: “a” and “b”. Pack one at a time." },
+        { "text", "This is not a zip file that can be read: it is damaged, encrypted, cut off or of another format. Pack the model folder anew as a plain zip." },
+        { "cut", "This is not a zip file that can be read: it is damaged, encrypted, cut off or of another format. Pack the model folder anew as a plain zip." },
+        { "empty", "There is no config.json in the zip. Bring a Hugging Face model folder: config.json, model.safetensors and the tokenizer's files." },
+        { "bin", "The weights in the zip are in “pytorch_model.bin”, a pickle: reading one can run any code, so only safetensors is taken. Save the model with save_pretrained(folder, safe_serialization=True) and bring that." },
+        { "no-weights", "There are no weights in the zip: no file ends in .safetensors. Bring the whole model folder, with model.safetensors." },
+        { "truncated", "model.safetensors: the tensor \"" },
+        { "pickle", "model.safetensors " },
+    };
+
+    [Theory, MemberData(nameof(Bad))]
+    public async Task A_bad_zip_is_refused_in_a_sentence_and_leaves_nothing_behind(string kind, string sentence)
+    {
+        var (project, engineer) = await Project($"Bad {kind}");
+        var weights = File.ReadAllBytes(Path.Combine(Practice, "model.safetensors"));
+        var refused = await Assert.ThrowsAsync<ModelRefused>(() => Import(project, engineer, kind switch
+        {
+            "slip" => Zip([.. Files(""), ("../model.safetensors", weights)]),
+            "absolute" => Zip([.. Files(""), ("/etc/model.safetensors", weights)]),
+            "link" => Zip([.. Files("").Where(f => f.Item1 != "vocab.txt"), ("vocab.txt", "/etc/passwd"u8.ToArray())], link: "vocab.txt"),
+            "twice" => Zip([.. Files(""), ("config.json", [1])]),
+            "bomb" => Zip([.. Files("").Where(f => f.Item1 != "model.safetensors"), ("model.safetensors", new byte[64 << 20])]),
+            "many" => Zip([.. Enumerable.Range(0, 501).Select(i => ($"file{i}", Array.Empty<byte>()))]),
+            "two" => Zip([.. Files("a/"), .. Files("b/")]),
+            "text" => "this is no zip"u8.ToArray(),
+            "cut" => Zip(Files(""))[..^3000],
+            "empty" => Zip([]),
+            "bin" => Zip([.. Files("").Where(f => f.Item1 != "model.safetensors"), ("pytorch_model.bin", [128, 2])]),
+            "no-weights" => Zip([.. Files("").Where(f => f.Item1 != "model.safetensors")]),
+            "truncated" => Zip([.. Files("").Where(f => f.Item1 != "model.safetensors"), ("model.safetensors", weights[..(weights.Length / 2)])]),
+            "pickle" => Zip([.. Files("").Where(f => f.Item1 != "model.safetensors"), ("model.safetensors", [0x80, 0x02, 0x7d, 0x71, 0x00, 0x58, 0x0a, 0, 0, 0, .. new byte[200]])]),
+            _ => throw new ArgumentOutOfRangeException(nameof(kind)),
+        }));
+        Assert.StartsWith(sentence, refused.Message);
+        if (kind == "bomb") Assert.EndsWith(" times its size, like a zip bomb; 100 times is the limit. Nothing was unpacked.", refused.Message);
+        if (kind == "truncated") Assert.EndsWith("the file was probably cut off, so copy or download it again.", refused.Message);
+        if (kind == "pickle") Assert.Contains("pickle", refused.Message);
+        Assert.Empty(Directory.EnumerateFileSystemEntries(Path.Combine(app.Folder, "uploads")));
+        await using var db = app.Db;
+        Assert.False(await db.BaseModels.AnyAsync(m => m.ProjectId == project.Id));
+    }
+
+    [Fact]
+    public async Task A_model_of_another_kind_comes_in_with_the_reason_why_it_cannot_be_trained()
+    {
+        var (project, engineer) = await Project("Other kind");
+        var model = await Import(project, engineer, Zip([.. Files("").Where(f => f.Item1 != "config.json"), ("config.json", """{"model_type":"gpt2","architectures":["GPT2LMHeadModel"],"vocab_size":100}"""u8.ToArray())]), ModelOrigin.Pretrained);
+        Assert.False(model.CanTrain);
+        Assert.StartsWith("config.json says model_type \"gpt2\"; only bert can be trained so far.", model.WhyNot);
+    }
+
+    [Fact]
+    public async Task Origin_source_and_name_have_to_be_said()
+    {
+        var (project, engineer) = await Project("Unsaid");
+        var refused = await Assert.ThrowsAsync<ModelRefused>(() => engineer.Do<ImportBaseModel, BaseModel>(i => i.FromZip(project.Id, new(), new MemoryStream())));
+        Assert.Equal("The name has 0 characters; give it 2 to 80. The source has 0 characters; say in 3 to 500 where the model comes from. Say where the weights come from: pretrained, random or unknown.", refused.Message);
+    }
+
+    [Fact]
+    public async Task A_folder_of_the_server_is_read_only_inside_the_allowed_ones_links_followed()
+    {
+        var (project, engineer) = await Project("Server");
+        var form = new NewBaseModel { Name = "Mine", Source = "this server", Origin = ModelOrigin.Random };
+        Task<BaseModel> From(string path) => engineer.Do<ImportBaseModel, BaseModel>(i => i.FromServer(project.Id, form, path));
+        var configuration = app.Services.GetRequiredService<IConfiguration>();
+        Assert.Equal("No folder of this server is open for imports. An administrator can list some under BaseModels:AllowedFolders in appsettings.json.",
+            (await Assert.ThrowsAsync<ModelRefused>(() => From(Practice))).Message);
+
+        var (open, closed) = (Directory.CreateDirectory(Path.Combine(app.Folder, "open")).FullName, Directory.CreateDirectory(Path.Combine(app.Folder, "open-not")).FullName);
+        configuration["BaseModels:AllowedFolders:0"] = open;
+        foreach (var place in new[] { Path.Combine(open, "good"), Path.Combine(closed, "secret") })
+        {
+            Directory.CreateDirectory(place);
+            foreach (var (name, bytes) in Files("")) File.WriteAllBytes(Path.Combine(place, name), bytes);
+        }
+        Directory.CreateSymbolicLink(Path.Combine(open, "way-out"), Path.Combine(closed, "secret"));
+        Directory.CreateSymbolicLink(Path.Combine(open, "inside"), Path.Combine(open, "good"));
+
+        Assert.True((await From(Path.Combine(open, "good"))).CanTrain);
+        Assert.True((await From(Path.Combine(open, "inside"))).CanTrain);
+        foreach (var outside in new[] { Path.Combine(open, "way-out"), Path.Combine(closed, "secret"), Path.Combine(open, "..", "open-not", "secret"), Path.Combine(open, "missing"), "/etc" })
+            Assert.Equal($"“{outside}” is not a folder inside those that are open for imports ({open}).", (await Assert.ThrowsAsync<ModelRefused>(() => From(outside))).Message);
+        File.Delete(Path.Combine(open, "good", "vocab.txt"));
+        File.CreateSymbolicLink(Path.Combine(open, "good", "vocab.txt"), Path.Combine(closed, "secret", "vocab.txt"));
+        Assert.Contains("is not a folder inside those that are open", (await Assert.ThrowsAsync<ModelRefused>(() => From(Path.Combine(open, "good")))).Message);
+        configuration["BaseModels:AllowedFolders:0"] = "";
+    }
+
+    private async Task<(Project, Person)> Project(string name)
+    {
+        var engineer = await app.NewPerson("Engineer");
+        return (await app.NewProject(engineer, name), engineer);
+    }
+
+    private static Task<BaseModel> Import(Project project, Person who, byte[] zip, ModelOrigin origin = ModelOrigin.Unknown) =>
+        who.Do<ImportBaseModel, BaseModel>(i => i.FromZip(project.Id, new() { Name = "Mine", Source = "a colleague", Origin = origin }, new MemoryStream(zip)));
+
+    internal static (string, byte[])[] Files(string under) => [.. Directory.EnumerateFiles(Practice).Select(f => (under + Path.GetFileName(f), File.ReadAllBytes(f)))];
+
+    internal static byte[] Zip((string, byte[])[] files, string? link = null)
+    {
+        using var memory = new MemoryStream();
+        using (var zip = new ZipArchive(memory, ZipArchiveMode.Create, leaveOpen: true))
+            foreach (var (name, bytes) in files)
+            {
+                var entry = zip.CreateEntry(name, CompressionLevel.Fastest);
+                if (name == link) entry.ExternalAttributes = unchecked((int)0xA1FF0000);
+                using var to = entry.Open();
+                to.Write(bytes);
+            }
+        return memory.ToArray();
+    }
+}
