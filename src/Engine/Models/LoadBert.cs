@@ -29,9 +29,10 @@ public static class LoadBert
     /// <summary>
     /// A base model to fine-tune. The head is the folder's where its labels are the same in the same order; else it is drawn
     /// anew from normal(0, initializer_range) by <paramref name="seed"/> with zero biases, as is a pooler the file lacks.
+    /// A null <paramref name="dropout"/> keeps the folder's.
     /// </summary>
     /// <exception cref="WeightFileException">A file is missing or a backbone parameter is missing or has another shape.</exception>
-    public static (BertForSequenceClassification Model, WeightReport Report, bool NewHead) ForTraining(string folder, IReadOnlyList<string> labels, double dropout, int seed)
+    public static (BertForSequenceClassification Model, WeightReport Report, bool NewHead) ForTraining(string folder, IReadOnlyList<string> labels, double? dropout, int seed)
     {
         var config = BertConfig.Read(folder);
         var model = new BertForSequenceClassification(config, labels.Count, dropout);

@@ -139,6 +139,8 @@ public static class PreFlight
             if (rate < LowestPretrainedRate)
                 add(Severity.Warn, "rate-too-low", "LearningRate", $"The learning rate is {rate:0.######e-0}, far below the usual 1e-5 to 1e-4; the new head will hardly move from where it starts.");
         }
+        if (facts.Origin == "random" && recipe.Dropout > 0)
+            add(Severity.Warn, "dropout-on-random", "Dropout", $"Dropout is {recipe.Dropout} on a base model with random weights: it has nothing to over-fit yet, and learns far more slowly with dropout; leave it as the model has it.");
         if (facts.Origin == "random")
             add(Severity.Warn, "origin-random", null, $"The base model's weights are random, not pretrained: good for practice, and weak for real use.");
         else if (facts.Origin != "pretrained")

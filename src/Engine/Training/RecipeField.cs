@@ -11,10 +11,13 @@ public sealed record RecipeChoice(string Value, string Label);
 
 /// <summary>
 /// One field of <see cref="RunRecipe"/>: its words, its range, and how to read and change it. Values are boxed
-/// <see cref="int"/>, <see cref="double"/> or the field's enum; text is always in the invariant culture.
+/// <see cref="int"/>, <see cref="double"/>, the field's enum, or <see cref="AsModel"/>; text is always in the invariant culture.
 /// </summary>
 public sealed record RecipeField
 {
+    /// <summary>The value of an optional field that leaves the matter to the base model's configuration.</summary>
+    public const string AsModel = "as the model";
+
     private readonly Func<RunRecipe, object> get;
     private readonly Func<RunRecipe, object, RunRecipe> with;
 
@@ -52,6 +55,9 @@ public sealed record RecipeField
     /// <summary>The values of a choice; empty for numbers.</summary>
     public IReadOnlyList<RecipeChoice> Choices { get; }
 
+    /// <summary>Whether <see cref="AsModel"/> is a value of it.</summary>
+    public bool IsOptional => Default is AsModel;
+
     /// <summary>What one of it is (<c>tokens</c>, <c>rows</c>), where it has a unit.</summary>
     public string? Unit { get; }
 
@@ -77,6 +83,7 @@ public sealed record RecipeField
     {
         (value, problem) = (null, null);
         text = text.Trim();
+        if (IsOptional && (text.Length == 0 || string.Equals(text, AsModel, StringComparison.OrdinalIgnoreCase))) value = AsModel;
         if (Kind == RecipeFieldKind.Integer && int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var whole)) value = whole;
         if (Kind == RecipeFieldKind.Number && double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) && double.IsFinite(number)) value = number;
         if (Kind == RecipeFieldKind.Choice && Choices.FirstOrDefault(c => string.Equals(c.Value, text, StringComparison.OrdinalIgnoreCase)) is { } choice)
@@ -89,9 +96,9 @@ public sealed record RecipeField
     public string? Problem(RunRecipe recipe)
     {
         var value = get(recipe);
-        var fine = Kind == RecipeFieldKind.Choice
+        var fine = value is AsModel || (Kind == RecipeFieldKind.Choice
             ? Enum.IsDefined(value.GetType(), value)
-            : Convert.ToDouble(value, CultureInfo.InvariantCulture) is var number && number >= Min && number <= Max;
+            : Convert.ToDouble(value, CultureInfo.InvariantCulture) is var number && number >= Min && number <= Max);
         return fine ? null : $"{Label} is {Text(value)}; expected {Expected}.";
     }
 
@@ -99,7 +106,7 @@ public sealed record RecipeField
     {
         RecipeFieldKind.Choice => $"one of {string.Join(", ", Choices.Select(c => c.Value))}",
         RecipeFieldKind.Integer => $"a whole number from {Text((long)Min!)} to {Text((long)Max!)}",
-        _ => $"a number from {Text(Min!)} to {Text(Max!)}",
+        _ => $"a number from {Text(Min!)} to {Text(Max!)}{(IsOptional ? $", or \"{AsModel}\"" : "")}",
     };
 
     internal static IReadOnlyList<RecipeField> Describe(RunRecipe defaults)
@@ -130,8 +137,8 @@ public sealed record RecipeField
                 "How the learning rate falls after warm-up.", r => r.Schedule, (r, v) => r with { Schedule = v }),
             Number("WeightDecay", "Weight decay", regularisation, 0, 1, null, "Pulls weights towards zero at each step; norms and biases are left alone.",
                 r => r.WeightDecay, (r, v) => r with { WeightDecay = v }),
-            Number("Dropout", "Dropout", regularisation, 0, 0.9, "share", "The share of activations switched off at random while training.",
-                r => r.Dropout, (r, v) => r with { Dropout = v }),
+            new("Dropout", "Dropout", regularisation, RecipeFieldKind.Number, 0, 0.9, [], "share", "The share of activations switched off at random while training, or \"as the model\" for what its configuration says.",
+                defaults, r => (object?)r.Dropout ?? AsModel, (r, v) => r with { Dropout = v as double? }),
             Number("GradientClipping", "Gradient clipping", regularisation, 0, 100, "norm", "Gradients longer than this are shortened to it; 0 turns clipping off.",
                 r => r.GradientClipping, (r, v) => r with { GradientClipping = v }),
             Choice("TrainableLayers", "Trainable layers", layers, [new("All", "All layers"), new("HeadOnly", "Only the new head"), new("LastBlocks", "Head and last blocks")],

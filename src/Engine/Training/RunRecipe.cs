@@ -42,8 +42,8 @@ public sealed record RunRecipe
     /// <summary>Decoupled weight decay (Loshchilov and Hutter 2019), 0 to 1; never on norms and biases.</summary>
     public double WeightDecay { get; init; } = 0.01;
 
-    /// <summary>Dropout probability while training, 0 to 0.9.</summary>
-    public double Dropout { get; init; } = 0.1;
+    /// <summary>Dropout probability while training, 0 to 0.9; null keeps those of the base model's config.json.</summary>
+    public double? Dropout { get; init; }
 
     /// <summary>Largest global gradient norm, 0 to 100; 0 leaves gradients alone.</summary>
     public double GradientClipping { get; init; } = 1.0;
@@ -88,7 +88,8 @@ public sealed record RunRecipe
             foreach (var field in Fields)
             {
                 writer.WritePropertyName(field.JsonName);
-                if (field.Kind == RecipeFieldKind.Choice) writer.WriteStringValue(field.Text(field.Get(this)));
+                if (field.Get(this) is RecipeField.AsModel) writer.WriteNullValue();
+                else if (field.Kind == RecipeFieldKind.Choice) writer.WriteStringValue(field.Text(field.Get(this)));
                 else writer.WriteRawValue(JsonNumber(field.Get(this)));
             }
             writer.WriteEndObject();
@@ -121,7 +122,7 @@ public sealed record RunRecipe
             {
                 if (Field(property.Name) is not { } field) { unknown.Add($"\"{property.Name}\""); continue; }
                 if (!seen.Add(field.Name)) { problems.Add($"\"{property.Name}\" is given twice."); continue; }
-                var text = property.Value.ValueKind == JsonValueKind.String ? property.Value.GetString()! : property.Value.GetRawText();
+                var text = property.Value.ValueKind == JsonValueKind.Null && field.IsOptional ? RecipeField.AsModel : property.Value.ValueKind == JsonValueKind.String ? property.Value.GetString()! : property.Value.GetRawText();
                 if (field.TryParse(text, out var value, out var problem)) recipe = field.With(recipe, value);
                 else problems.Add(problem);
             }

@@ -101,11 +101,11 @@ public class PreFlightTests
     [Fact]
     public void Head_only_names_what_dropout_and_weight_decay_still_do()
     {
-        var head = new RunRecipe { TrainableLayers = TrainableLayers.HeadOnly };
+        var head = new RunRecipe { TrainableLayers = TrainableLayers.HeadOnly, Dropout = 0.1 };
         Assert.Equal("Dropout", Single("dropout-head-only", head).Field);
         Assert.Equal("WeightDecay", Single("weight-decay-head-only", head).Field);
         Assert.Equal(Severity.Warn, Single("head-only-on-random", head, Ordinary with { Origin = "random" }).Severity);
-        Silent("dropout-head-only", head with { Dropout = 0 });
+        Silent("dropout-head-only", head with { Dropout = null });
     }
 
     [Fact]
@@ -124,6 +124,11 @@ public class PreFlightTests
         Silent("rate-too-high", new RunRecipe { LearningRate = 1e-3, TrainableLayers = TrainableLayers.HeadOnly });
         Assert.StartsWith("The learning rate is 5e-5; a model with random weights", Single("rate-low-for-random", new(), Ordinary with { Origin = "random" }).Sentence);
     }
+
+    [Fact]
+    public void Dropout_on_random_weights_is_named() =>
+        Assert.Equal("Dropout is 0.1 on a base model with random weights: it has nothing to over-fit yet, and learns far more slowly with dropout; leave it as the model has it.",
+            Single("dropout-on-random", new RunRecipe { Dropout = 0.1 }, Ordinary with { Origin = "random" }).Sentence);
 
     [Fact]
     public void Only_a_declared_origin_counts_as_pretrained()

@@ -19,7 +19,7 @@ public class RunRecipeTests
         var properties = typeof(RunRecipe).GetProperties().Where(p => !p.GetMethod!.IsStatic).Select(p => p.Name).Order();
         Assert.Equal(properties, RunRecipe.Fields.Select(f => f.Name).Order());
         Assert.All(RunRecipe.Fields, f => Assert.True(f.Help.EndsWith('.') && f.Help.Count(c => c == '.') == 1, f.Name));
-        Assert.All(RunRecipe.Fields, f => Assert.Equal(f.Default, typeof(RunRecipe).GetProperty(f.Name)!.GetValue(new RunRecipe())));
+        Assert.All(RunRecipe.Fields, f => Assert.Equal(f.IsOptional ? null : f.Default, typeof(RunRecipe).GetProperty(f.Name)!.GetValue(new RunRecipe())));
     }
 
     public static TheoryData<string, string, string> OutOfRange => new()
@@ -32,7 +32,7 @@ public class RunRecipeTests
         { "MaxLength", "7", "Max length is 7; expected a whole number from 8 to 512." },
         { "WarmupRatio", "0.6", "Warm-up is 0.6; expected a number from 0 to 0.5." },
         { "WeightDecay", "-0.1", "Weight decay is -0.1; expected a number from 0 to 1." },
-        { "Dropout", "0.95", "Dropout is 0.95; expected a number from 0 to 0.9." },
+        { "Dropout", "0.95", "Dropout is 0.95; expected a number from 0 to 0.9, or \"as the model\"." },
         { "GradientClipping", "101", "Gradient clipping is 101; expected a number from 0 to 100." },
         { "LastBlocks", "49", "Last blocks is 49; expected a whole number from 1 to 48." },
         { "Seed", "-1", "Seed is -1; expected a whole number from 0 to 2147483647." },
@@ -52,7 +52,7 @@ public class RunRecipeTests
     {
         var broken = new RunRecipe { Epochs = 0, Dropout = double.NaN, Schedule = (Schedule)9 };
         Assert.Equal(
-            ["Epochs is 0; expected a whole number from 1 to 100.", "Schedule is 9; expected one of Linear, Cosine, Constant.", "Dropout is NaN; expected a number from 0 to 0.9."],
+            ["Epochs is 0; expected a whole number from 1 to 100.", "Schedule is 9; expected one of Linear, Cosine, Constant.", "Dropout is NaN; expected a number from 0 to 0.9, or \"as the model\"."],
             broken.Validate());
     }
 
@@ -74,6 +74,20 @@ public class RunRecipeTests
     public void Fields_left_out_of_the_json_keep_their_defaults() =>
         Assert.Equal(new RunRecipe { LearningRate = 1e-3, Schedule = Schedule.Constant }, RunRecipe.FromJson("""{ "LearningRate": 1e-3, "schedule": "constant" }"""));
 
+    [Fact]
+    public void Dropout_left_to_the_model_is_null_in_json_and_words_in_a_form()
+    {
+        var field = RunRecipe.Field("dropout")!;
+        Assert.Contains("\"dropout\": null", new RunRecipe().ToJson());
+        Assert.Null(RunRecipe.FromJson("""{ "dropout": null }""").Dropout);
+        Assert.Equal("as the model", field.Text(field.Get(new RunRecipe())));
+        var set = field.With(new RunRecipe(), field.Parse("0.2"));
+        Assert.Equal(0.2, set.Dropout);
+        Assert.False(field.IsDefault(set));
+        Assert.Null(field.With(set, field.Parse(" ")).Dropout);
+        Assert.Null(field.With(set, field.Parse("As the model")).Dropout);
+    }
+
     [Theory]
     [InlineData("""{ "learningRat": 1, "epohcs": 2 }""", "The recipe has unknown fields: \"learningRat\", \"epohcs\". Known fields: epochs, ")]
     [InlineData("""{ "epochs": 2.5 }""", "Epochs is \"2.5\"; expected a whole number from 1 to 100.")]
@@ -89,12 +103,12 @@ public class RunRecipeTests
     public void The_hash_is_stable_and_moves_with_every_field()
     {
         var first = new RunRecipe();
-        Assert.Equal("862861c5cb785004bc0a663e5dd9f20274ca46b6e93b288d813ad54a422892db", first.Sha256());
+        Assert.Equal("866c02b814f4478c67d32bfce718fe5000ede0602fd2a6784ae2ee886c3e76b3", first.Sha256());
         Assert.Equal(first.Sha256(), (first with { }).Sha256());
         var hashes = RunRecipe.Fields.Select(f => f.With(first, f.Kind switch
         {
             RecipeFieldKind.Integer => (int)f.Default + 1,
-            RecipeFieldKind.Number => (double)f.Default + 0.01,
+            RecipeFieldKind.Number => f.Default is double number ? number + 0.01 : 0.1,
             _ => f.Parse(f.Choices[^1].Value),
         }).Sha256()).Append(first.Sha256());
         Assert.Equal(RunRecipe.Fields.Count + 1, hashes.Distinct().Count());
