@@ -13,6 +13,7 @@ public static class ShellSlice
         builder.Services.AddSingleton(TimeProvider.System);
         builder.Services.AddSingleton<StudioFolder>();
         builder.Services.AddScoped<Road>();
+        builder.Services.AddScoped<StartSample>();
         builder.Services.AddDbContextFactory<StudioDb>((services, options) =>
             options.UseSqlite($"Data Source={services.GetRequiredService<StudioFolder>().Database};Foreign Keys=True"));
         builder.Services.AddScoped(services => services.GetRequiredService<IDbContextFactory<StudioDb>>().CreateDbContext());

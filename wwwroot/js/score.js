@@ -5,7 +5,7 @@ export function attach(area, token, page) {
   const input = area.querySelector('input[type=file]'), going = area.querySelector('.going'), faults = area.querySelector('.faults');
   const fault = sentence => { faults.hidden = !sentence; faults.textContent = sentence ?? ''; going.hidden = true; input.disabled = false; if (sentence) input.value = ''; };
   area.querySelector('.give-up').addEventListener('click', () => { request?.abort(); fault(null); input.value = ''; });
-  input.addEventListener('change', () => {
+  const begin = () => {
     const file = input.files[0];
     if (!file) return;
     fault(null);
@@ -26,7 +26,10 @@ export function attach(area, token, page) {
     request.onload = () => request.status === 200 ? page.invokeMethodAsync('Received', request.response.id) : fault(request.response?.problem ?? `The server answered ${request.status}. Load the page again and choose the file once more.`);
     request.onerror = () => fault('The connection was lost. Choose the file again.');
     request.send(file);
-  });
+  };
+  input.addEventListener('change', begin);
+  // Chosen on a slow connection before this script was here.
+  begin();
 }
 
 export function leave() { request?.abort(); }

@@ -1,0 +1,34 @@
+using System.Text.RegularExpressions;
+using FineTuneStudio.Accounts;
+using FineTuneStudio.BaseModels;
+using FineTuneStudio.Datasets;
+using FineTuneStudio.Projects;
+
+namespace FineTuneStudio.Shell;
+
+/// A project with the data and the practice model that come with the product, so that the whole road can be walked without own data.
+public sealed partial class StartSample(CreateProject create, ImportFile import, ImportBaseModel models, StudioFolder folder)
+{
+    [Open(OpenTo.SignedIn, "fills a new project of the caller's own")]
+    public async Task<Project> Handle(CancellationToken cancel = default)
+    {
+        var sample = Path.Combine(folder.ContentRoot, "sample");
+        var project = await create.Handle(new NewProject
+        {
+            Name = "Sample: customer messages",
+            Purpose = "Route the messages that customers send to an online shop to the team that can answer them.",
+            Metric = GoalMetric.MacroF1, Goal = 0.8,
+            Guidelines = Guidelines(await File.ReadAllTextAsync(Path.Combine(sample, "README.md"), cancel)),
+        }, sample: true, cancel);
+        await import.Handle(project.Id, project.CreatedById, Path.Combine(sample, "customer-messages.csv"), "customer-messages.csv", note: "Sample data that comes with FineTuneStudio", cancel: cancel);
+        await models.Practice(project.Id, cancel);
+        return project;
+    }
+
+    /// The label guidelines stand in the sample's README; a labeler reads the same sentences.
+    private static string Guidelines(string readme) =>
+        string.Join("\n", LabelLine().Matches(readme).Select(m => $"{m.Groups[1].Value}: {m.Groups[2].Value.Replace("`", "")}"));
+
+    [GeneratedRegex(@"^\| `(\w+)` \| \d+ \| (.+?) \|\r?$", RegexOptions.Multiline)]
+    private static partial Regex LabelLine();
+}

@@ -1,0 +1,266 @@
+using System.Globalization;
+using System.IO.Compression;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using FineTuneStudio.Accounts;
+using FineTuneStudio.Engine.Training;
+using FineTuneStudio.Engine.Weights;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Playwright;
+using static Microsoft.Playwright.Assertions;
+
+namespace FineTuneStudio.Tests.Journeys;
+
+/// The main job as two people do it in two browsers, on real data, with the real trainer: labelled data in, a signed model out.
+[Trait("Cost", "Slow")]
+public sealed class MainJourneyTests(StudioFixture app, Browser browser) : IClassFixture<StudioFixture>, IClassFixture<Browser>
+{
+    private readonly List<string> errors = [];
+
+    [Fact]
+    public async Task Labelled_data_goes_in_and_a_signed_model_comes_out()
+    {
+        if (Shared.Find("data", "text-classification", "banking77", "train.csv") is not { } data) return;
+        var author = await Watched(await browser.Open(app.Url));
+        await SetUp(author);
+        await TryTheSample(author);
+        var project = await StartProject(author);
+        await Upload(author, project, data);
+        await Review(author, project);
+        await Split(author, project);
+        await AddPracticeModel(author, project);
+        await Launch(author, project);
+        await WatchItTrain(author);
+        await AnswerChecklist(author, project);
+        await BuildReport(author, project);
+        await Expect(author.GetByRole(AriaRole.Button, new() { Name = "Approve" })).ToHaveCountAsync(0);
+        var link = await InviteApprover(author, project);
+        var approver = await Watched(await browser.Open(app.Url));
+        await Join(approver, link);
+        await Sign(approver, project);
+        await Use(author, project);
+        Assert.Empty(errors);
+    }
+
+    private async Task SetUp(IPage page)
+    {
+        await page.GotoAsync("/account/setup");
+        await page.GetByLabel("Setup code").FillAsync(app.Services.GetRequiredService<SetupCode>().ForConsole);
+        await page.GetByLabel("Your name").FillAsync("First Author");
+        await page.GetByLabel("E-mail").FillAsync("author@example.test");
+        await page.GetByLabel("Password").FillAsync(StudioFixture.Password);
+        await Press(page, "Create the account");
+        await Press(page, "Sign out");
+        await page.SignIn("author@example.test");
+    }
+
+    private static async Task TryTheSample(IPage page)
+    {
+        await page.GotoAsync("/");
+        await Press(page, "Sample project");
+        await page.WaitForURLAsync("**/p/sample-customer-messages");
+        await Expect(page.GetByText("Version 1: 1,025 rows, 1,019 labelled.")).ToBeVisibleAsync();
+        await page.GotoAsync("/p/sample-customer-messages/base-models");
+        await Expect(page.GetByText("random weights, for practice").First).ToBeVisibleAsync();
+    }
+
+    private static async Task<string> StartProject(IPage page)
+    {
+        await page.GotoAsync("/");
+        await page.GetByRole(AriaRole.Link, new() { Name = "New project" }).ClickAsync();
+        await page.GetByLabel("Name").FillAsync("Banking intents");
+        await page.GetByLabel("What is the model for?").FillAsync("Route questions of bank customers to one of 77 intents.");
+        await page.GetByLabel("The metric that matters").SelectOptionAsync("Accuracy");
+        await page.GetByLabel("Good enough at").FillAsync("0.45");
+        await Press(page, "Create the project");
+        await page.WaitForURLAsync("**/p/banking-intents");
+        await Expect(page.GetByText("Needs a split first.")).ToBeVisibleAsync();
+        return "/p/banking-intents";
+    }
+
+    private static async Task Upload(IPage page, string project, string file)
+    {
+        await page.GotoAsync($"{project}/data/upload");
+        await page.GetByLabel("Drop a file here, or choose one").SetInputFilesAsync(file);
+        await page.WaitForURLAsync("**/data/upload/*", new() { Timeout = 60_000 });
+        await Expect(page.GetByLabel("What “category” is")).ToHaveValueAsync("Label");
+        await Expect(page.GetByRole(AriaRole.Region, new() { Name = "Labels" })).ToContainTextAsync("card_arrival");
+        var import = page.GetByRole(AriaRole.Button, new() { NameRegex = new Regex("^Import [0-9,]+ rows$") });
+        await Expect(import).ToBeEnabledAsync(new() { Timeout = 60_000 });
+        await import.ClickAsync();
+        await page.GetByRole(AriaRole.Link, new() { Name = "See version 1" }).ClickAsync(new() { Timeout = 120_000 });
+        await Expect(page.GetByRole(AriaRole.Heading, new() { Name = "Version 1" })).ToBeVisibleAsync();
+    }
+
+    private async Task Review(IPage page, string project)
+    {
+        await page.GotoAsync($"{project}/review/1");
+        await Expect(page.Locator("blockquote.example")).ToBeVisibleAsync();
+        var first = await page.Locator("blockquote.example").InnerTextAsync();
+        await page.Keyboard.PressAsync("Enter");
+        await Expect(page.Locator("blockquote.example")).Not.ToHaveTextAsync(first);
+        await Expect(page.GetByRole(AriaRole.Status).First).ToContainTextAsync("1 of ");
+        var box = page.GetByLabel("Label", new() { Exact = true });
+        await box.FillAsync("lost_or_stolen_card");
+        await box.PressAsync("Enter");
+        await Expect(page.GetByRole(AriaRole.Status).First).ToContainTextAsync("2 of ");
+        await Press(page, "Freeze the reviewed labels…");
+        await Press(page, "Freeze as a new version");
+        await Expect(page.GetByText("Version 2 is frozen.")).ToBeVisibleAsync();
+        await using var db = app.Db;
+        Assert.Equal(2, await db.Versions.CountAsync(v => v.ProjectId == project.Substring(3)));
+    }
+
+    private static async Task Split(IPage page, string project)
+    {
+        await page.GotoAsync($"{project}/split");
+        await page.GetByRole(AriaRole.Button, new() { Name = "Freeze this split" }).ClickAsync(new() { Timeout = 60_000 });
+        await Expect(page.GetByRole(AriaRole.Heading, new() { NameRegex = new Regex("^Split 1 of version 2") })).ToBeVisibleAsync();
+        await Expect(page.GetByText("test locked").First).ToBeVisibleAsync();
+    }
+
+    private static async Task AddPracticeModel(IPage page, string project)
+    {
+        await page.GotoAsync($"{project}/base-models");
+        await Press(page, "Add the practice model");
+        await Expect(page.GetByText("random weights, for practice").First).ToBeVisibleAsync();
+    }
+
+    private static async Task Launch(IPage page, string project)
+    {
+        await page.GotoAsync($"{project}/runs/new");
+        await page.GetByLabel("Learning rate").FillAsync("1e-3");
+        await page.GetByLabel("Epochs").FillAsync("4");
+        await Expect(page.GetByText("changed").First).ToBeVisibleAsync();
+        var launch = page.GetByRole(AriaRole.Button, new() { Name = "Launch the run" });
+        await Expect(launch).ToBeEnabledAsync(new() { Timeout = 60_000 });
+        await launch.ClickAsync();
+        await page.WaitForURLAsync("**/runs/1");
+    }
+
+    private static async Task WatchItTrain(IPage page)
+    {
+        // No reload from here on: the points come through the hub.
+        await page.EvaluateAsync("() => window.notReloaded = true");
+        await page.WaitForFunctionAsync("() => Number(document.querySelector('.run-charts')?.dataset.livePoints) >= 50", null, new() { Timeout = 300_000 });
+        await page.ScreenshotAsync(new() { Path = Path.Combine(Shell.Look.Folder, "journey-live-run.png"), FullPage = true });
+        await Expect(page.GetByRole(AriaRole.Link, new() { Name = "Build the report" })).ToBeVisibleAsync(new() { Timeout = 600_000 });
+        Assert.True(await page.EvaluateAsync<bool>("() => window.notReloaded === true"));
+        await Expect(page.GetByText("100 % of the backbone loaded from the file; origin: random, not pretrained").First).ToBeVisibleAsync();
+    }
+
+    private static async Task AnswerChecklist(IPage page, string project)
+    {
+        await page.GotoAsync($"{project}/checklist");
+        await Expect(page.GetByText("100 % of the backbone loaded from the file; origin: random, not pretrained").First).ToBeVisibleAsync(new() { Timeout = 60_000 });
+        var forms = page.Locator("section.card:has(summary)");
+        var count = await forms.CountAsync();
+        Assert.Equal(10, count);
+        for (var i = 0; i < count; i++)
+        {
+            var card = forms.Nth(i);
+            await card.GetByText("Answer", new() { Exact = true }).First.ClickAsync();
+            await card.GetByLabel("Why?").FillAsync("A rehearsal with random weights; the measured facts say what is missing.");
+            await card.GetByRole(AriaRole.Button, new() { Name = "Record the answer" }).ClickAsync();
+            await Expect(card.GetByText("answer: kept")).ToBeVisibleAsync();
+        }
+        await Expect(page.GetByText("10 of 10 answered")).ToBeVisibleAsync();
+    }
+
+    private async Task BuildReport(IPage page, string project)
+    {
+        await page.GotoAsync($"{project}/reports?run=1");
+        await Press(page, "Build the report of run 1");
+        await page.WaitForURLAsync("**/reports/1");
+        await Expect(page.GetByRole(AriaRole.Heading, new() { Name = "Sign-off" })).ToBeVisibleAsync(new() { Timeout = 300_000 });
+        await Expect(page.GetByText(new Regex("TF-IDF with logistic regression does better"))).ToBeVisibleAsync();
+        await Expect(page.GetByRole(AriaRole.Heading, new() { Name = "Where it is sure and wrong" })).ToBeVisibleAsync();
+        await using var db = app.Db;
+        var body = JsonDocument.Parse((await db.Reports.SingleAsync(r => r.ProjectId == project.Substring(3))).BodyJson!).RootElement;
+        var accuracy = body.GetProperty("Model").GetProperty("Accuracy").GetProperty("Value").GetDouble();
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"journey: test accuracy {accuracy:0.000}"));
+        Assert.True(accuracy >= 0.45, string.Create(CultureInfo.InvariantCulture, $"test accuracy {accuracy:0.000}"));
+    }
+
+    private static async Task<string> InviteApprover(IPage page, string project)
+    {
+        await page.GotoAsync(project);
+        await Press(page, "Make a one-time approver link");
+        return await page.GetByLabel("Approver's link").InputValueAsync();
+    }
+
+    private static async Task Join(IPage page, string link)
+    {
+        await page.GotoAsync(link);
+        await page.GetByLabel("Your name").FillAsync("Second Approver");
+        await page.GetByLabel("E-mail").FillAsync("approver@example.test");
+        await page.GetByLabel("Password").FillAsync(StudioFixture.Password);
+        await Press(page, "Create the account and join");
+        await page.WaitForURLAsync("**/p/banking-intents");
+    }
+
+    private static async Task Sign(IPage page, string project)
+    {
+        await page.GotoAsync($"{project}/reports/1");
+        await page.GetByLabel("Reason").FillAsync("Good enough for a rehearsal; TF-IDF does better, as the report says.");
+        await Press(page, "Approve");
+        await Expect(page.GetByText("Approved by Second Approver")).ToBeVisibleAsync();
+        await page.GotoAsync(project);
+        await Expect(page.GetByText("Report 1 is approved.")).ToBeVisibleAsync();
+    }
+
+    private async Task Use(IPage page, string project)
+    {
+        await page.GotoAsync($"{project}/model/1");
+        await page.GetByLabel("Text", new() { Exact = true }).FillAsync("I am still waiting on my card?");
+        await Press(page, "Ask the model");
+        var said = await page.Locator("p.lead b").InnerTextAsync();
+
+        var file = Path.Combine(app.Folder, "to-score.csv");
+        await File.WriteAllTextAsync(file, "id,text\n1,I am still waiting on my card?\n2,\"=1+1, how do I top up?\"\n");
+        await page.GetByLabel("CSV, TSV or JSON lines").SetInputFilesAsync(file);
+        await page.GetByLabel("Column with the text").SelectOptionAsync("text");
+        await Press(page, "Score it");
+        var scored = await page.RunAndWaitForDownloadAsync(() => page.GetByRole(AriaRole.Link, new() { Name = "Download the scored file" }).ClickAsync());
+        var lines = await File.ReadAllLinesAsync((await scored.PathAsync())!);
+        Assert.Equal(3, lines.Length);
+        Assert.Contains(said, lines[1]);
+
+        var download = await page.RunAndWaitForDownloadAsync(() => page.GetByRole(AriaRole.Link, new() { Name = "Download the model" }).ClickAsync());
+        var folder = Path.Combine(app.Folder, "downloaded");
+        ZipFile.ExtractToDirectory((await download.PathAsync())!, folder);
+        if (!File.Exists(Path.Combine(folder, "config.json"))) folder = Directory.GetDirectories(folder).Single();
+        using (var model = TextClassifier.Load(folder))
+        {
+            var probabilities = model.Predict(["I am still waiting on my card?"])[0];
+            Assert.Equal(said, model.Labels[Array.IndexOf(probabilities, probabilities.Max())]);
+        }
+        LooksLikeTheImportedFolder(folder);
+    }
+
+    /// File names, tensor names, shapes, dtypes and configuration are those of the imported folder, but for the head and the labels.
+    private static void LooksLikeTheImportedFolder(string folder)
+    {
+        var practice = Path.Combine(ContentRoot.Find([]), "sample", "practice-model");
+        static IEnumerable<string> Names(string f) => Directory.GetFiles(f).Select(Path.GetFileName).Order(StringComparer.Ordinal)!;
+        Assert.Equal(Names(practice), Names(folder));
+        using var before = SafetensorsFile.Open(Path.Combine(practice, "model.safetensors"));
+        using var after = SafetensorsFile.Open(Path.Combine(folder, "model.safetensors"));
+        static string Line(TensorEntry t) => t.Name.StartsWith("classifier.") ? t.Name : $"{t.Name} {t.Dtype} [{string.Join(",", t.Shape)}]";
+        Assert.Equal(before.Entries.Values.Select(Line).Order(StringComparer.Ordinal), after.Entries.Values.Select(Line).Order(StringComparer.Ordinal));
+        static Dictionary<string, string> Config(string f) => JsonDocument.Parse(File.ReadAllText(Path.Combine(f, "config.json"))).RootElement.EnumerateObject()
+            .Where(p => p.Name is not ("id2label" or "label2id")).ToDictionary(p => p.Name, p => p.Value.GetRawText());
+        Assert.Equal(Config(practice).OrderBy(p => p.Key), Config(folder).OrderBy(p => p.Key));
+        Assert.Equal(77, JsonDocument.Parse(File.ReadAllText(Path.Combine(folder, "config.json"))).RootElement.GetProperty("id2label").EnumerateObject().Count());
+    }
+
+    private static Task Press(IPage page, string button) => page.GetByRole(AriaRole.Button, new() { Name = button, Exact = true }).ClickAsync();
+
+    private Task<IPage> Watched(IPage page)
+    {
+        page.Console += (_, m) => { if (m.Type == "error") errors.Add($"{page.Url}: {m.Text}"); };
+        page.PageError += (_, e) => errors.Add($"{page.Url}: {e}");
+        return Task.FromResult(page);
+    }
+}
