@@ -1,0 +1,138 @@
+using System.Reflection;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using FineTuneStudio.Datasets;
+using FineTuneStudio.Projects;
+using FineTuneStudio.Review;
+using FineTuneStudio.Runs;
+using FineTuneStudio.Tests.Reports;
+using Microsoft.AspNetCore.Components;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Playwright;
+
+namespace FineTuneStudio.Tests.Shell;
+
+/// Every route, light and dark, wide and narrow, on a project full of content. Pictures go to artifacts/looks.
+public sealed class RouteWalkTests(StudioFixture app, Browser browser) : IClassFixture<StudioFixture>, IClassFixture<Browser>
+{
+    /// A route, and an address of it that has something to show; {p} is the project, {invitation} and {reset} are links made for the walk.
+    private sealed record Stop(string Route, string Address, bool SignedIn = true, string? Says = null);
+
+    private static readonly Stop[] Walk =
+    [
+        new("/", "/"), new("/new-project", "/new-project"), new("/problem", "/problem"), new("/not-here/{Status:int?}", "/not-here/403"),
+        new("/account", "/account"), new("/account/people", "/account/people"), new("/account/second-step", "/account/second-step"),
+        new("/account/setup", "/account/setup", false), new("/account/sign-in", "/account/sign-in?returnUrl=%2F", false), new("/account/sign-in/second-step", "/account/sign-in/second-step", false),
+        new("/account/reset/{User}", "/{reset}", false), new("/join/{Code}", "/join/{invitation}", false),
+        new("/p/{project}", "/p/{p}"), new("/p/{project}/settings", "/p/{p}/settings"), new("/p/{project}/team", "/p/{p}/team"),
+        new("/p/{project}/data", "/p/{p}/data"), new("/p/{project}/data/upload/{import:int?}", "/p/{p}/data/upload"), new("/p/{project}/data/{number:int}", "/p/{p}/data/2"),
+        new("/p/{project}/review/{version:int?}", "/p/{p}/review/2"), new("/p/{project}/review/{version:int}/table", "/p/{p}/review/2/table"),
+        new("/p/{project}/split", "/p/{p}/split"), new("/p/{project}/base-models", "/p/{p}/base-models"),
+        new("/p/{project}/runs", "/p/{p}/runs"), new("/p/{project}/runs/new", "/p/{p}/runs/new"), new("/p/{project}/runs/{run:int}", "/p/{p}/runs/1"),
+        new("/p/{project}/checklist", "/p/{p}/checklist"), new("/p/{project}/reports", "/p/{p}/reports"), new("/p/{project}/reports/{report:int}", "/p/{p}/reports/1"),
+        new("/p/{project}/model/{run:int}", "/p/{p}/model/1"),
+    ];
+
+    private static IReadOnlyList<string> Routes { get; } = [.. typeof(Program).Assembly.GetTypes().SelectMany(t => t.GetCustomAttributes<RouteAttribute>()).Select(r => r.Template).Order(StringComparer.Ordinal)];
+
+    [Fact]
+    public void Every_route_is_on_the_walk() => Assert.Empty(Missing(Routes));
+
+    [Fact]
+    public void A_planted_route_is_missed() => Assert.Equal(["/p/{project}/planted is not on the walk."], Missing([.. Routes, "/p/{project}/planted"]));
+
+    [Fact]
+    [Trait("Cost", "Slow")]
+    public async Task Every_page_is_whole_legible_and_usable_in_light_and_dark_wide_and_narrow()
+    {
+        var (run, words) = await Content();
+        var faults = new List<string>();
+        foreach (var theme in new[] { "light", "dark" })
+        {
+            var inside = await Enter(theme, run.Engineer.Mail);
+            var outside = await Enter(theme, null);
+            foreach (var stop in Walk.Where(s => Routes.Contains(s.Route)))
+                faults.AddRange(await Visit(stop.SignedIn ? inside : outside, stop, words, theme));
+            await inside.Context.CloseAsync();
+            await outside.Context.CloseAsync();
+        }
+        Assert.True(faults.Count == 0, string.Join("\n", faults));
+    }
+
+    [Fact]
+    [Trait("Cost", "Slow")]
+    public async Task A_planted_wide_table_cut_button_and_nameless_field_are_found()
+    {
+        var page = await browser.Open(app.Url, 390);
+        await page.SetContentAsync("""
+            <html lang="en"><head><title>Planted</title></head><body><main><h1>Planted</h1><div style="width:700px">wide</div>
+            <button style="position:absolute;left:380px;width:90px">Outside</button><button style="width:40px;overflow:hidden;white-space:nowrap">Much too long for it</button><input></main></body></html>
+            """);
+        var found = string.Join("\n", await PageFaults.Find(page));
+        Assert.Contains("scrolls sideways: ", found);
+        Assert.Contains("“Outside” lies outside the page", found);
+        Assert.Contains("“Much too long for it” does not hold its text", found);
+        Assert.Contains("label (critical)", found);
+    }
+
+    private static IReadOnlyList<string> Missing(IEnumerable<string> routes) => [.. routes.Except(Walk.Select(s => s.Route)).Select(r => $"{r} is not on the walk.")];
+
+    private async Task<IPage> Enter(string theme, string? mail)
+    {
+        var page = await browser.Open(app.Url);
+        await page.Context.AddCookiesAsync([new() { Name = "fts-theme", Value = theme == "dark" ? "material-dark" : "material", Url = app.Url.ToString() }]);
+        if (mail is not null) await page.SignIn(mail);
+        return page;
+    }
+
+    private static async Task<IReadOnlyList<string>> Visit(IPage page, Stop stop, IReadOnlyDictionary<string, string> words, string theme)
+    {
+        var faults = new List<string>();
+        void Console(object? _, IConsoleMessage message) { if (message.Type == "error") faults.Add($"{stop.Route} {theme}: console: {message.Text} {message.Location}"); }
+        void Error(object? _, string error) => faults.Add($"{stop.Route} {theme}: page error: {error}");
+        page.Console += Console;
+        page.PageError += Error;
+        try
+        {
+            await page.SetViewportSizeAsync(1280, 900);
+            var answer = await page.GotoAsync(words.Aggregate(stop.Address, (a, w) => a.Replace("{" + w.Key + "}", w.Value)));
+            if (answer?.Ok != true) faults.Add($"{stop.Route} {theme}: answered {answer?.Status}.");
+            await page.Locator("h1").First.WaitForAsync();
+            await Assertions.Expect(page.GetByText("Loading…", new() { Exact = true })).ToHaveCountAsync(0);
+            if (await page.Locator("link[href*='material-dark']").CountAsync() > 0 != (theme == "dark")) faults.Add($"{stop.Route} {theme}: does not keep the colours that were chosen.");
+            foreach (var stopped in new[] { "This page stopped", "Not with your role", "Not here", "Please sign in" })
+                if (stop.Route != "/not-here/{Status:int?}" && await page.GetByRole(AriaRole.Heading, new() { Name = stopped, Exact = true }).CountAsync() > 0) faults.Add($"{stop.Route} {theme}: shows “{stopped}”.");
+            foreach (var width in new[] { 1280, 390 })
+            {
+                await page.SetViewportSizeAsync(width, 900);
+                await page.WaitForTimeoutAsync(300);
+                var name = stop.Route.Trim('/') is { Length: > 0 } route ? Regex.Replace(route.Replace("p/{project}", "project"), "[^a-zA-Z]+", "-").Trim('-') : "projects";
+                await page.ScreenshotAsync(new() { Path = Path.Combine(Look.Folder, $"walk-{name}-{theme}-{width}.png"), FullPage = true });
+                faults.AddRange((await PageFaults.Find(page)).Select(f => $"{stop.Route} {theme} {width}: {f}"));
+            }
+        }
+        catch (Exception e) when (e is PlaywrightException or TimeoutException) { faults.Add($"{stop.Route} {theme}: {e.Message.Split('\n')[0]}"); }
+        page.Console -= Console;
+        page.PageError -= Error;
+        return faults;
+    }
+
+    /// A finished run with a report, the sample's thousand messages as a second version, decisions, rejected rows, an invitation, a long name.
+    private async Task<(FinishedRun Run, IReadOnlyDictionary<string, string> Words)> Content()
+    {
+        var run = await FinishedRun.Make(app, "Customer messages of the northern region, routed to the teams that answer them");
+        var approver = await run.Approver("Maximiliane Featherstonehaugh-Cholmondeley");
+        await run.Report();
+        var messages = Datasets.Tables.Read(File.OpenRead(Path.Combine(ContentRoot.Find([]), "sample", "customer-messages.csv"))).Rows;
+        var version = await app.NewVersion(run.Project, [.. messages.Select(r => (r.Text, r.Label)), (string.Concat(Enumerable.Repeat("unbroken", 60)), null), (string.Join(' ', Enumerable.Repeat("a rather long message", 80)), null)]);
+        await using var db = app.Db;
+        await db.Users.Where(u => u.Id == run.Engineer.Id).ExecuteUpdateAsync(set => set.SetProperty(u => u.IsAdministrator, true));
+        for (var step = 1; step <= 32; step++)
+            db.RunSteps.Add(new RunStep { RunId = run.RunId, Step = step, Epoch = step / 8.0, TrainLoss = 1.1 - step * 0.02 + (step % 3) * 0.03, LearningRate = 1e-3 * (1 - step / 32.0), GradientNorm = 1 + step % 4 * 0.2, ExamplesPerSecond = 210 + step, MemoryBytes = 410_000_000 });
+        db.RunLog.Add(new RunLogLine { RunId = run.RunId, At = DateTime.UtcNow, Text = "Started on 2 threads with 120 rows." });
+        await db.SaveChangesAsync();
+        var invitation = await run.Engineer.Do<InvitePerson, string>(i => i.Handle(run.Project.Id, [Role.Reviewer, Role.Labeler]));
+        var reset = await run.Engineer.Do<ResetPassword, string>(r => r.MakeLink(approver.Id));
+        return (run, new Dictionary<string, string> { ["p"] = run.Project.Id, ["invitation"] = invitation, ["reset"] = reset });
+    }
+}
