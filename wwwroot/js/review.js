@@ -29,7 +29,8 @@ export function listen(page) {
     page.invokeMethodAsync('Key', e.key);
   };
   document.addEventListener('keydown', onKey);
-  stop = () => document.removeEventListener('keydown', onKey);
+  document.body.dataset.keys = 'review';
+  stop = () => { document.removeEventListener('keydown', onKey); delete document.body.dataset.keys; };
 }
 
 export function release() {

@@ -97,11 +97,12 @@ public sealed class MainJourneyTests(StudioFixture app, Browser browser) : IClas
     {
         await page.GotoAsync($"{project}/review/1");
         await Expect(page.Locator("blockquote.example")).ToBeVisibleAsync();
+        await Expect(page.Locator("body[data-keys=review]")).ToBeVisibleAsync();
         var first = await page.Locator("blockquote.example").InnerTextAsync();
         await page.Keyboard.PressAsync("Enter");
         await Expect(page.Locator("blockquote.example")).Not.ToHaveTextAsync(first);
         await Expect(page.GetByRole(AriaRole.Status).First).ToContainTextAsync("1 of ");
-        var box = page.GetByLabel("Label", new() { Exact = true });
+        var box = page.GetByLabel("Find a label");
         await box.FillAsync("lost_or_stolen_card");
         await box.PressAsync("Enter");
         await Expect(page.GetByRole(AriaRole.Status).First).ToContainTextAsync("2 of ");
