@@ -43,6 +43,6 @@ public static class PageWords
         await page.GetByLabel("E-mail").FillAsync(mail);
         await page.GetByLabel("Password").FillAsync(password);
         await page.GetByRole(AriaRole.Button, new() { Name = "Sign in" }).ClickAsync();
-        await page.WaitForURLAsync(url => !url.Contains("/account/sign-in"));
+        await page.WaitForURLAsync(url => new Uri(url).AbsolutePath != "/account/sign-in");
     }
 }

@@ -80,7 +80,7 @@ export async function create(root, page, o) {
       byLoss ? { x: ex, y: evaluations.map(e => e.accuracy), name: 'validation accuracy', mode: 'lines', line: { color: color('--validation'), width: 1.5, dash: 'dot' } }
         : { x: ex, y: evaluations.map(e => e.trainSampleMetric), name: 'the same on train rows', mode: 'lines', line: { color: color('--train'), width: 1.5, dash: 'dash' } },
       ...star(e => e[chosen]),
-    ], layout('share', { yaxis: { ...axis('value, 0 to 1'), rangemode: 'tozero' } }));
+    ], layout('share', { yaxis: { ...axis('value, 0 to 1'), ...(evaluations.length ? { rangemode: 'tozero' } : { range: [0, 1] }) } }));
     const small = { showlegend: false, margin: { t: 6, r: 8, l: 44, b: 30 } };
     for (const [name, value] of [['learningRate', s => s.learningRate], ['gradientNorm', s => s.gradientNorm], ['examplesPerSecond', s => s.examplesPerSecond], ['memory', s => s.memoryBytes / 2 ** 30]])
       react(name, [{ x, y: thin.map(value), mode: 'lines', line: { color: color('--train'), width: 1.5 } }], layout('', { ...small, yaxis: { ...axis(''), rangemode: 'tozero', nticks: 4 }, xaxis: { ...axis(''), nticks: 4 } }));
