@@ -11,6 +11,9 @@ public sealed class ReviewPageTests(StudioFixture app, Browser browser) : IClass
     private static ILocator Text(IPage page, string text) => page.Locator("blockquote.example").Filter(new() { HasTextString = text });
     private static Task See(IPage page, string text) => Assertions.Expect(Text(page, text)).ToBeVisibleAsync();
 
+    /// A key counts from the moment the page listens.
+    private static Task Listening(IPage page) => Assertions.Expect(page.Locator("body[data-keys=review]")).ToBeVisibleAsync();
+
     private async Task<List<LabelDecision>> Decisions(int version)
     {
         await using var db = app.Db;
@@ -29,6 +32,7 @@ public sealed class ReviewPageTests(StudioFixture app, Browser browser) : IClass
         page.Console += (_, m) => { if (m.Type == "error") errors.Add(m.Text); };
         await page.SignIn(owner.Mail);
         await page.GotoAsync($"/p/{project.Id}/review");
+        await Listening(page);
         await See(page, "third text");
         await Assertions.Expect(page.GetByText("0 of 24 decided · 1 unlabelled · 0 flagged")).ToBeVisibleAsync();
 
@@ -93,6 +97,7 @@ public sealed class ReviewPageTests(StudioFixture app, Browser browser) : IClass
         foreach (var page in new[] { hers, his })
         {
             await page.GotoAsync($"/p/{project.Id}/review/1");
+            await Listening(page);
             await See(page, "shared text");
         }
         await his.Locator("#note").FillAsync("It is about money.");
