@@ -181,4 +181,18 @@ public class TensorTests
             Assert.True(left.expand(3, rows, inner).bmm(right.expand(3, inner, columns))[2].allclose(expected, 1e-4, 1e-5));
         }
     }
+
+    [Fact]
+    public void Bytes_of_scattered_elements_and_numbers_of_unsupported_dtypes_are_refused_with_what_is_supported()
+    {
+        using var scope = NewDisposeScope();
+        var turned = zeros(2, 3).t();
+        Assert.Equal("Bytes are given only of a tensor whose elements lie one after another in memory; this one of shape [3, 2] has the strides [1, 3]. Call contiguous() first.",
+            Assert.Throws<NotSupportedException>(() => turned.bytes.Length).Message);
+        Assert.Equal(24, turned.contiguous().bytes.Length);
+        Assert.Equal("A tensor of ComplexFloat32 has no scalar value here; supported are Byte, Int8, Int16, Int32, Int64, Float16, BFloat16, Float32, Float64 and Bool.",
+            Assert.Throws<NotSupportedException>(() => zeros([], ScalarType.ComplexFloat32).ToScalar()).Message);
+        Assert.Equal("QInt8 is not supported here; supported are Byte, Int8, Int16, Int32, Int64, Float16, BFloat16, Float32, Float64, Bool, ComplexFloat32 and ComplexFloat64.",
+            Assert.Throws<NotSupportedException>(() => ScalarType.QInt8.ElementSize()).Message);
+    }
 }

@@ -58,7 +58,10 @@ internal readonly struct Arg
     internal static Arg Optional(torch.Tensor?[] tensors) => new(Native.Tag.OptionalTensors, 0, tensors);
 }
 
-/// <summary>One operator of libtorch, found by name and overload at its first call.</summary>
+/// <summary>
+/// One operator of libtorch, looked up in its dispatcher by name and overload at the first call. Those in use are listed in the
+/// folder Operators by what they do, as Ops.name_overload.
+/// </summary>
 internal sealed unsafe class Operator(string name, string overload = "")
 {
     private nint handle;

@@ -32,12 +32,12 @@ public static partial class torch
         }
 
         /// <summary>The elements' bytes of a contiguous CPU tensor: a view for reading, a copy into the tensor when set.</summary>
-        /// <exception cref="NotImplementedException">The tensor is not contiguous.</exception>
+        /// <exception cref="NotSupportedException">The tensor is not contiguous.</exception>
         public unsafe Span<byte> bytes
         {
             get
             {
-                if (!is_contiguous()) throw new NotImplementedException("Bytes() called on non-contiguous tensor.");
+                if (!is_contiguous()) throw new NotSupportedException($"Bytes are given only of a tensor whose elements lie one after another in memory; this one of shape [{string.Join(", ", shape)}] has the strides [{string.Join(", ", stride())}]. Call contiguous() first.");
                 if (!is_cpu()) throw new InvalidOperationException($"Reading bytes from a tensor on {device} is not supported. Move it to the CPU first.");
                 return new Span<byte>(Pointer, checked((int)(NumberOfElements * ElementSize)));
             }
@@ -84,7 +84,7 @@ public static partial class torch
             ScalarType.Float64 => item<double>(),
             ScalarType.Bool => item<bool>(),
             ScalarType.BFloat16 => item<BFloat16>(),
-            var other => throw new NotSupportedException($"A tensor of {other} has no scalar value here."),
+            var other => throw new NotSupportedException($"A tensor of {other} has no scalar value here; supported are Byte, Int8, Int16, Int32, Int64, Float16, BFloat16, Float32, Float64 and Bool."),
         };
 
         internal unsafe void* Pointer

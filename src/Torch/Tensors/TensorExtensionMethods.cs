@@ -28,6 +28,6 @@ public static class TensorExtensionMethods
         torch.ScalarType.Int32 or torch.ScalarType.Float32 => 4,
         torch.ScalarType.Int64 or torch.ScalarType.Float64 or torch.ScalarType.ComplexFloat32 => 8,
         torch.ScalarType.ComplexFloat64 => 16,
-        _ => throw new NotSupportedException($"The size of {type} is not known here."),
+        _ => throw new NotSupportedException($"{type} is not supported here; supported are Byte, Int8, Int16, Int32, Int64, Float16, BFloat16, Float32, Float64, Bool, ComplexFloat32 and ComplexFloat64."),
     };
 }
