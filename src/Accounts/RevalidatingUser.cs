@@ -12,9 +12,13 @@ public sealed class RevalidatingUser(ILoggerFactory loggers, IServiceScopeFactor
 
     protected override async Task<bool> ValidateAuthenticationStateAsync(AuthenticationState state, CancellationToken cancel)
     {
-        await using var scope = scopes.CreateAsyncScope();
-        var users = scope.ServiceProvider.GetRequiredService<UserManager<StudioUser>>();
-        var user = await users.GetUserAsync(state.User);
-        return user is not null && state.User.FindFirstValue("AspNet.Identity.SecurityStamp") == await users.GetSecurityStampAsync(user);
+        try
+        {
+            await using var scope = scopes.CreateAsyncScope();
+            var users = scope.ServiceProvider.GetRequiredService<UserManager<StudioUser>>();
+            var user = await users.GetUserAsync(state.User);
+            return user is not null && state.User.FindFirstValue("AspNet.Identity.SecurityStamp") == await users.GetSecurityStampAsync(user);
+        }
+        catch (ObjectDisposedException) { return false; } // the server is stopping
     }
 }

@@ -16,19 +16,19 @@ internal static class DataFacts
         if (subject.Version is not { } version) return [Fact.Unmeasured("D5", "Labelled rows", "pass from 50", "our own", Import)];
         var facts = new List<Fact>
         {
-            new("D5", "Labelled rows", $"{Figures.Count(version.LabeledCount)} of {Figures.Count(version.RowCount, "row")} in version {version.Number} carry a label; {Figures.Count(version.RowCount - version.LabeledCount)} do not",
+            new("D5", "Labelled rows", $"{Say.Count(version.LabeledCount)} of {Say.Count(version.RowCount, "row")} in version {version.Number} carry a label; {Say.Count(version.RowCount - version.LabeledCount)} do not",
                 version.LabeledCount < 50 ? Block : version.LabeledCount < version.RowCount ? Warn : Pass, "block under 50 labelled rows, warn while rows are unlabelled", "deepchecks and Ludwig size checks; limit our own"),
             Smallest(subject),
         };
         var distinct = await One(db, $"SELECT COUNT(DISTINCT r.TextKey) AS Value FROM VersionRows v JOIN Rows r ON r.Id = v.RowId WHERE v.VersionId = {version.Id}", cancel);
         var repeated = version.RowCount - distinct;
         var share = version.RowCount == 0 ? 0 : (double)repeated / version.RowCount;
-        facts.Add(new("D6", "Exact duplicates", $"{Figures.Count(repeated)} of {Figures.Count(version.RowCount, "row")} ({Figures.Percent(share)}) {(repeated == 1 ? "repeats" : "repeat")} another row's text",
+        facts.Add(new("D6", "Exact duplicates", $"{Say.Count(repeated)} of {Say.Count(version.RowCount, "row")} ({Say.Percent(share)}) {(repeated == 1 ? "repeats" : "repeat")} another row's text",
             share <= 0.01 ? Pass : share <= 0.05 ? Warn : Block, "pass up to 1 %, block above 5 %", "deepchecks DataDuplicates 0.05"));
         facts.Add(await Conflicts(db, version.Id, version.LabeledCount, cancel));
         facts.Add(await Rejected(db, version.Id, cancel));
         var looked = await One(db, $"SELECT COUNT(DISTINCT d.RowId) AS Value FROM Decisions d JOIN VersionRows v ON v.RowId = d.RowId AND v.VersionId = {version.Id} WHERE d.Kind = 'Label'", cancel);
-        facts.Add(new("D1b", "Labels looked at by a person", $"{Figures.Count(looked, "row")} of this version {(looked == 1 ? "has" : "have")} a decision from the review", looked >= 50 ? Pass : Warn, "pass from 50 reviewed rows", "our own, after the sample size of a label audit",
+        facts.Add(new("D1b", "Labels looked at by a person", $"{Say.Count(looked, "row")} of this version {(looked == 1 ? "has" : "have")} a decision from the review", looked >= 50 ? Pass : Warn, "pass from 50 reviewed rows", "our own, after the sample size of a label audit",
             looked >= 50 ? null : "Decide on rows in Review; a random sample of 50 already shows how good the labels are."));
         return facts;
     }
@@ -45,10 +45,10 @@ internal static class DataFacts
         var even = 1.0 / subject.Labels.Count;
         return
         [
-            new("labels", "Label counts", least.Count == most ? $"{Figures.Count(subject.Labels.Count, "label")} with {Figures.Count(most, "row")} each" : $"{Figures.Count(subject.Labels.Count, "label")}, from {Figures.Count(least.Count)} (“{least.Name}”) to {Figures.Count(most)} (“{subject.Labels.MaxBy(l => l.Count)!.Name}”) rows",
+            new("labels", "Label counts", least.Count == most ? $"{Say.Count(subject.Labels.Count, "label")} with {Say.Count(most, "row")} each" : $"{Say.Count(subject.Labels.Count, "label")}, from {Say.Count(least.Count)} (“{least.Name}”) to {Say.Count(most)} (“{subject.Labels.MaxBy(l => l.Count)!.Name}”) rows",
                 subject.Labels.Count < 2 ? Block : Pass, "block under 2 labels", "a classifier needs two"),
-            new("D3", "Imbalance ratio", $"{Figures.Score(worst)} for the rarest label “{least.Name}” (0.5 is perfect balance)", worst >= 0.10 ? Pass : inTrain < 100 ? Block : Warn, ratio, "evalml class imbalance check: 0.10, 100 rows"),
-            new("D3b", "Share of the rarest label", $"{Figures.Percent(smallest)} of the labelled rows; an even share of {Figures.Count(subject.Labels.Count, "label")} would be {Figures.Percent(even)}",
+            new("D3", "Imbalance ratio", $"{Say.Score(worst)} for the rarest label “{least.Name}” (0.5 is perfect balance)", worst >= 0.10 ? Pass : inTrain < 100 ? Block : Warn, ratio, "evalml class imbalance check: 0.10, 100 rows"),
+            new("D3b", "Share of the rarest label", $"{Say.Percent(smallest)} of the labelled rows; an even share of {Say.Count(subject.Labels.Count, "label")} would be {Say.Percent(even)}",
                 smallest >= 0.1 * even ? Pass : Warn, "warn under a tenth of an even share", "cleanlab under-represented class check"),
             new("D3c", "The metric suits the balance", $"The project's metric is {(subject.Project.Metric == GoalMetric.MacroF1 ? "macro-F1, which counts every label the same" : "accuracy, which hides rare labels")}",
                 subject.Project.Metric == GoalMetric.MacroF1 || smallest >= 0.5 * even ? Pass : smallest < 0.1 * even ? Block : Warn, "warn for accuracy when the rarest label has under half an even share", "Google's guide on imbalanced data; limit our own"),
@@ -62,7 +62,7 @@ internal static class DataFacts
         const string source = "evalml 100 rows a class, AutoTrain 5 examples a class";
         if (subject.Parts.Count == 0) return Fact.Unmeasured("D4", "Train rows of the rarest label", threshold, source, "Freeze a split on the Split page.");
         var least = subject.Parts.MinBy(p => p.Train)!;
-        return new("D4", "Train rows of the rarest label", $"{Figures.Count(least.Train)} for “{least.Name}”", least.Train >= 100 ? Pass : least.Train >= 5 ? Warn : Block, threshold, source);
+        return new("D4", "Train rows of the rarest label", $"{Say.Count(least.Train)} for “{least.Name}”", least.Train >= 100 ? Pass : least.Train >= 5 ? Warn : Block, threshold, source);
     }
 
     private static async Task<Fact> Conflicts(StudioDb db, int versionId, int labelled, CancellationToken cancel)
@@ -73,7 +73,7 @@ internal static class DataFacts
               WHERE v.VersionId = {versionId} AND v.Label IS NOT NULL GROUP BY r.TextKey HAVING COUNT(DISTINCT v.Label) > 1)
             """, cancel);
         var share = labelled == 0 ? 0 : (double)rows / labelled;
-        return new("D7", "Same text, different labels", $"{Figures.Count(rows, "row")} ({Figures.Percent(share)}) {(rows == 1 ? "shares its" : "share their")} text with a row that carries another label",
+        return new("D7", "Same text, different labels", $"{Say.Count(rows, "row")} ({Say.Percent(share)}) {(rows == 1 ? "shares its" : "share their")} text with a row that carries another label",
             rows == 0 ? Pass : share <= 0.01 ? Warn : Block, "pass at 0, block above 1 %", "deepchecks ConflictingLabels 0");
     }
 
@@ -88,7 +88,7 @@ internal static class DataFacts
         if (import is null) return Fact.Unmeasured("D13", "Rows rejected at import", threshold, "our own", "It is counted when a file is imported; this version came without one.");
         var total = import.RowsAccepted + import.RowsRejected;
         var share = total == 0 ? 0 : (double)import.RowsRejected / total;
-        return new("D13", "Rows rejected at import", $"{Figures.Count(import.RowsRejected)} of {Figures.Count(total, "row")} ({Figures.Percent(share)}) of “{import.FileName}”", share <= 0.001 ? Pass : share <= 0.02 ? Warn : Block, threshold, "our own");
+        return new("D13", "Rows rejected at import", $"{Say.Count(import.RowsRejected)} of {Say.Count(total, "row")} ({Say.Percent(share)}) of “{import.FileName}”", share <= 0.001 ? Pass : share <= 0.02 ? Warn : Block, threshold, "our own");
     }
 
     internal static async Task<int> One(StudioDb db, FormattableString sql, CancellationToken cancel) => await db.Database.SqlQuery<int>(sql).SingleAsync(cancel);

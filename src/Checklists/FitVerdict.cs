@@ -38,12 +38,12 @@ public sealed record FitVerdict(FactState State, string Sentence, int? Step, dou
         if (since is { } step)
         {
             var best = evaluations.LastOrDefault(e => e.IsBest);
-            var kept = best is null ? "" : best.Step <= step ? $" The best checkpoint, at step {Figures.Count(best.Step)}, is from before." : $" The best checkpoint, at step {Figures.Count(best.Step)}, is from after: look at the gap before you rely on it.";
-            return new(loss >= 5 || longest >= 3 ? Block : Warn, $"Over-fitting since step {Figures.Count(step)}: the model goes on learning the train part and no longer gets better on the validation part.{kept}", step, gap, loss, longest);
+            var kept = best is null ? "" : best.Step <= step ? $" The best checkpoint, at step {Say.Count(best.Step)}, is from before." : $" The best checkpoint, at step {Say.Count(best.Step)}, is from after: look at the gap before you rely on it.";
+            return new(loss >= 5 || longest >= 3 ? Block : Warn, $"Over-fitting since step {Say.Count(step)}: the model goes on learning the train part and no longer gets better on the validation part.{kept}", step, gap, loss, longest);
         }
         var gain = metric == SelectionMetric.ValidationLoss ? (double?)null : (last.TrainSampleMetric - majorityScore) / (1 - majorityScore);
         if (gain < 0.30) return new(Warn, "Under-fitting: even on the train part the model is barely better than guessing. Train longer, with a higher learning rate, or with more layers.", last.Step, gap, loss, longest);
-        if (StillLearning(evaluations)) return new(Warn, $"Still learning when it ended at step {Figures.Count(last.Step)}: the train loss was falling. Train for more epochs.", last.Step, gap, loss, longest);
+        if (StillLearning(evaluations)) return new(Warn, $"Still learning when it ended at step {Say.Count(last.Step)}: the train loss was falling. Train for more epochs.", last.Step, gap, loss, longest);
         return new(gap > 0.10 ? Warn : Pass, gap > 0.10 ? "Not over-fitting by its losses, but the gap between train and validation is wide." : "Healthy: train and validation move together.", null, gap, loss, longest);
     }
 
@@ -75,14 +75,14 @@ public sealed record FitVerdict(FactState State, string Sentence, int? Step, dou
         return (
         [
             verdict.Gap is { } gap
-                ? new("M1", "Gap between train sample and validation", $"{Figures.Percent(gap)} at step {Figures.Count(last.Step)}: {name} {Figures.Score(last.TrainSampleMetric)} on the train sample, {Figures.Score(Metric(last))} on validation", gap <= 0.05 ? Pass : gap <= 0.10 ? Warn : Block, m1, "deepchecks 0.10, MLflow 0.05")
+                ? new("M1", "Gap between train sample and validation", $"{Say.Percent(gap)} at step {Say.Count(last.Step)}: {name} {Say.Score(last.TrainSampleMetric)} on the train sample, {Say.Score(Metric(last))} on validation", gap <= 0.05 ? Pass : gap <= 0.10 ? Warn : Block, m1, "deepchecks 0.10, MLflow 0.05")
                 : Fact.Unmeasured("M1", "Gap between train sample and validation", m1, "deepchecks 0.10, MLflow 0.05", "Choose macro-F1 or accuracy as the run's metric."),
-            new("M2", "Validation loss above its lowest", $"{Figures.Short(Math.Round(verdict.GeneralisationLoss, 1))} % at the last evaluation", verdict.GeneralisationLoss < 2 ? Pass : verdict.GeneralisationLoss < 5 ? Warn : Block, "pass under 2 %, block from 5 %", "Prechelt 1998, GL"),
-            new("M3", "Validation loss up while train loss down", $"{Figures.Count(verdict.RisingStrip, "evaluation")} in a row at most", verdict.RisingStrip <= 1 ? Pass : verdict.RisingStrip == 2 ? Warn : Block, "pass up to 1, block from 3", "Prechelt 1998, UP"),
+            new("M2", "Validation loss above its lowest", $"{Say.Number(Math.Round(verdict.GeneralisationLoss, 1))} % at the last evaluation", verdict.GeneralisationLoss < 2 ? Pass : verdict.GeneralisationLoss < 5 ? Warn : Block, "pass under 2 %, block from 5 %", "Prechelt 1998, GL"),
+            new("M3", "Validation loss up while train loss down", $"{Say.Count(verdict.RisingStrip, "evaluation")} in a row at most", verdict.RisingStrip <= 1 ? Pass : verdict.RisingStrip == 2 ? Warn : Block, "pass up to 1, block from 3", "Prechelt 1998, UP"),
         ],
         [
             new("verdict", "Verdict", verdict.Sentence, verdict.State, "over-fitting: M3 ≥ 3, M2 ≥ 5 or M1 > 10 % and rising; under-fitting: gain on train under 0.30 or loss still falling", "Prechelt 1998; limits our own"),
-            new("M4", "Last against best evaluation", $"{name} {Figures.Score(Math.Abs(Metric(last)))} last, {Figures.Score(Math.Abs(Metric(best)))} best at step {Figures.Count(best.Step)}; the best checkpoint of run {run.Number} is the one kept", fell <= 0.02 ? Pass : Warn, m4, "deepchecks 0.05"),
+            new("M4", "Last against best evaluation", $"{name} {Say.Score(Math.Abs(Metric(last)))} last, {Say.Score(Math.Abs(Metric(best)))} best at step {Say.Count(best.Step)}; the best checkpoint of run {run.Number} is the one kept", fell <= 0.02 ? Pass : Warn, m4, "deepchecks 0.05"),
             Stability(steps),
         ]);
     }
@@ -94,7 +94,7 @@ public sealed record FitVerdict(FactState State, string Sentence, int? Step, dou
         double Median(Func<RunStep, double> of) { var sorted = steps.Select(of).Where(double.IsFinite).Order().ToList(); return sorted.Count == 0 ? 0 : sorted[sorted.Count / 2]; }
         double loss = Median(s => s.TrainLoss), norm = Median(s => s.GradientNorm);
         int broken = steps.Count(s => !double.IsFinite(s.TrainLoss)), jumps = steps.Count(s => s.TrainLoss > 3 * loss && s.Step > steps[^1].Step / 10), norms = steps.Count(s => s.GradientNorm > 10 * norm);
-        return new("M6", "Stability", $"{Figures.Count(steps.Count, "step")}: {Figures.Count(jumps, "jump")} of the loss, {Figures.Count(norms, "jump")} of the gradient norm, {Figures.Count(broken, "value")} not a number",
+        return new("M6", "Stability", $"{Say.Count(steps.Count, "step")}: {Say.Count(jumps, "jump")} of the loss, {Say.Count(norms, "jump")} of the gradient norm, {Say.Count(broken, "value")} not a number",
             broken > 0 ? Block : jumps > 0 || norms >= 3 ? Warn : Pass, threshold, "limits our own");
     }
 }

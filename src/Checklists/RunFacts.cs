@@ -26,7 +26,7 @@ internal static class RunFacts
         return
         [
             run.BackboneShare is { } loaded
-                ? new("P1", "Weights loaded", $"{Figures.Percent(loaded)} of the backbone loaded from the file; origin: {Origin(model.Origin)}", loaded < 0.95 ? Block : loaded >= 0.99 && model.Origin == ModelOrigin.Pretrained ? Pass : Warn, share, "matched tensor elements ÷ backbone elements; limit our own")
+                ? new("P1", "Weights loaded", $"{Say.Percent(loaded)} of the backbone loaded from the file; origin: {Origin(model.Origin)}", loaded < 0.95 ? Block : loaded >= 0.99 && model.Origin == ModelOrigin.Pretrained ? Pass : Warn, share, "matched tensor elements ÷ backbone elements; limit our own")
                 : Fact.Unmeasured("P1", "Weights loaded", share, "limit our own", $"Run {run.Number} has not loaded its base model yet."),
             new("P7", "Provenance and licence", $"{model.Name}, from “{model.Source}”; licence: {model.License ?? "not stated"}", model.License is null ? Warn : Pass, "warn without a licence", "our own"),
         ];
@@ -40,8 +40,8 @@ internal static class RunFacts
         var origin = new Fact("origin", "Origin of the base model", $"{model.Name}: {Origin(model.Origin)}", model.Origin == ModelOrigin.Pretrained ? Pass : Warn, declared, "declared at import, never guessed from a name");
         var rate = recipe.LearningRate;
         if (model.Origin != ModelOrigin.Pretrained)
-            return [origin, new("P5", "Learning rate for fine-tuning", $"{Figures.Short(rate)}; the usual band is for pretrained weights, and these are not", Warn, band, "defaults of other fine-tuning tools")];
-        return [origin, new("P5", "Learning rate for fine-tuning", Figures.Short(rate), rate is >= 1e-6 and <= 1e-4 ? Pass : rate > 1e-3 ? Block : Warn, band, "defaults of other fine-tuning tools")];
+            return [origin, new("P5", "Learning rate for fine-tuning", $"{Say.Number(rate)}; the usual band is for pretrained weights, and these are not", Warn, band, "defaults of other fine-tuning tools")];
+        return [origin, new("P5", "Learning rate for fine-tuning", Say.Number(rate), rate is >= 1e-6 and <= 1e-4 ? Pass : rate > 1e-3 ? Block : Warn, band, "defaults of other fine-tuning tools")];
     }
 
     internal static async Task<(IReadOnlyList<Fact> Experiment, IReadOnlyList<Fact> NoDefaults)> Tried(StudioDb db, ChecklistSubject subject, CancellationToken cancel)
@@ -61,12 +61,12 @@ internal static class RunFacts
         var changed = RunRecipe.Fields.Where(f => !Equals(f.Get(recipe), f.Default)).Select(f => $"{f.Label} {f.Text(f.Get(recipe))} (default {f.Text(f.Default)})").ToList();
         return (
         [
-            new("H1", "Distinct recipes tried", $"{Figures.Count(distinct, "finished run")} with {(distinct == 1 ? "its" : "their")} own recipe on version {version.Number}", distinct >= 11 ? Pass : distinct >= 2 ? Warn : Block, trials, "Optuna's TPE draws 10 at random first"),
+            new("H1", "Distinct recipes tried", $"{Say.Count(distinct, "finished run")} with {(distinct == 1 ? "its" : "their")} own recipe on version {version.Number}", distinct >= 11 ? Pass : distinct >= 2 ? Warn : Block, trials, "Optuna's TPE draws 10 at random first"),
             new("H2", "Settings tried at three or more values", covered.Count == 0 ? "None" : string.Join(", ", covered), covered.Count >= 3 && covered.Contains("learning rate") ? Pass : covered.Count > 0 ? Warn : Block, "pass from 3 with the learning rate, block at none", "H2O's guide names backbone, epochs and learning rate"),
-            new("H4", "Seeds of this recipe", $"{Figures.Count(seeds, "seed")} tried", seeds >= 3 ? Pass : Warn, "pass from 3", "Dodge et al. 2020: the seed alone changes results"),
+            new("H4", "Seeds of this recipe", $"{Say.Count(seeds, "seed")} tried", seeds >= 3 ? Pass : Warn, "pass from 3", "Dodge et al. 2020: the seed alone changes results"),
         ],
         [
-            new("H7", "Settings changed from their default", changed.Count == 0 ? $"Run {run.Number} changed none of {Figures.Count(RunRecipe.Fields.Count, "setting")}" : $"{changed.Count} of {RunRecipe.Fields.Count}: {string.Join("; ", changed)}", changed.Count == 0 ? Warn : Pass, "warn at none", "our own"),
+            new("H7", "Settings changed from their default", changed.Count == 0 ? $"Run {run.Number} changed none of {Say.Count(RunRecipe.Fields.Count, "setting")}" : $"{changed.Count} of {RunRecipe.Fields.Count}: {string.Join("; ", changed)}", changed.Count == 0 ? Warn : Pass, "warn at none", "our own"),
         ]);
     }
 }

@@ -24,8 +24,8 @@ internal static class ValidationFacts
         var patience = recipe.EarlyStoppingPatience;
         return
         [
-            new("V3", "Evaluations done", $"{Figures.Count(done, "evaluation")} on {Figures.Count(subject.ValidationRows, "validation row")} in run {run.Number}" + (each > 0 ? $", {Figures.Short(Math.Round(each, 1))} an epoch" : ""), enough, often, "limit our own"),
-            new("V4", "Early stopping can fire", patience == 0 ? "Early stopping is off" : $"It waits for {Figures.Count(patience, "evaluation")} without improvement; the run plans {Figures.Count(planned)}",
+            new("V3", "Evaluations done", $"{Say.Count(done, "evaluation")} on {Say.Count(subject.ValidationRows, "validation row")} in run {run.Number}" + (each > 0 ? $", {Say.Number(Math.Round(each, 1))} an epoch" : ""), enough, often, "limit our own"),
+            new("V4", "Early stopping can fire", patience == 0 ? "Early stopping is off" : $"It waits for {Say.Count(patience, "evaluation")} without improvement; the run plans {Say.Count(planned)}",
                 patience == 0 ? Warn : patience >= planned ? Block : patience < planned - 1 ? Pass : Warn, reachable, "arithmetic"),
         ];
     }
@@ -45,11 +45,11 @@ internal static class ValidationFacts
         var drift = CramerV(subject.Parts);
         return
         [
-            new("V1", "Train, validation and test exist", $"Split {split.Number}: {Figures.Count(train)} train, {Figures.Count(validation)} validation, {Figures.Count(test)} test rows", validation == 0 || train == 0 ? Block : test == 0 ? Warn : Pass, "block without validation rows, warn without test rows", "arithmetic"),
-            new("V2", "The test part is large enough", test == 0 ? "There is no test row" : $"With {Figures.Count(test, "test row")} a share is known to ± {Figures.Short(Math.Round(half * 100, 1))} points", half <= 0.03 ? Pass : half <= 0.10 ? Warn : Block, sizes, "Wilson interval; deepchecks 100 test rows"),
-            new("V5", "No text on both sides", $"{Figures.Count(leaked, "held-out row")} {(leaked == 1 ? "has" : "have")} the same text as a train row", leaked == 0 ? Pass : Block, "block above 0", "deepchecks index leakage 0"),
-            new("V9", "Train and test have the same labels in the same shares", $"Cramér's V {Figures.Score(drift)} (0 is the same)", drift < 0.15 ? Pass : drift <= 0.3 ? Warn : Block, "pass under 0.15, block above 0.3", "deepchecks label drift 0.15"),
-            new("V10", "Every test label was trained on", unseen.Count == 0 ? "Yes" : $"{Figures.Count(unseen.Count, "label")} in the test part {(unseen.Count == 1 ? "has" : "have")} no train row: {string.Join(", ", unseen.Take(5))}", unseen.Count == 0 ? Pass : Block, "block above 0", "deepchecks new label 0"),
+            new("V1", "Train, validation and test exist", $"Split {split.Number}: {Say.Count(train)} train, {Say.Count(validation)} validation, {Say.Count(test)} test rows", validation == 0 || train == 0 ? Block : test == 0 ? Warn : Pass, "block without validation rows, warn without test rows", "arithmetic"),
+            new("V2", "The test part is large enough", test == 0 ? "There is no test row" : $"With {Say.Count(test, "test row")} a share is known to ± {Say.Number(Math.Round(half * 100, 1))} points", half <= 0.03 ? Pass : half <= 0.10 ? Warn : Block, sizes, "Wilson interval; deepchecks 100 test rows"),
+            new("V5", "No text on both sides", $"{Say.Count(leaked, "held-out row")} {(leaked == 1 ? "has" : "have")} the same text as a train row", leaked == 0 ? Pass : Block, "block above 0", "deepchecks index leakage 0"),
+            new("V9", "Train and test have the same labels in the same shares", $"Cramér's V {Say.Score(drift)} (0 is the same)", drift < 0.15 ? Pass : drift <= 0.3 ? Warn : Block, "pass under 0.15, block above 0.3", "deepchecks label drift 0.15"),
+            new("V10", "Every test label was trained on", unseen.Count == 0 ? "Yes" : $"{Say.Count(unseen.Count, "label")} in the test part {(unseen.Count == 1 ? "has" : "have")} no train row: {string.Join(", ", unseen.Take(5))}", unseen.Count == 0 ? Pass : Block, "block above 0", "deepchecks new label 0"),
         ];
     }
 

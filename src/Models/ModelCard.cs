@@ -30,7 +30,7 @@ internal static class ModelCard
         Line();
         Line("## What it does");
         Line();
-        Line($"Answers one of {Figures.Count(view.Labels.Count, "label")} for a text: {string.Join(", ", view.Labels.Take(100).Select(l => $"`{One(l.Name)}`"))}{(view.Labels.Count > 100 ? ", …" : "")}.");
+        Line($"Answers one of {Say.Count(view.Labels.Count, "label")} for a text: {string.Join(", ", view.Labels.Take(100).Select(l => $"`{One(l.Name)}`"))}{(view.Labels.Count > 100 ? ", …" : "")}.");
         Line();
         Line("## Measured on the test part");
         Line();
@@ -41,7 +41,7 @@ internal static class ModelCard
             Line();
             Line("| model | accuracy | 95 % interval | macro-F1 | 95 % interval |");
             Line("|---|---|---|---|---|");
-            void Row(string name, Scores s) => Line($"| {name} | {Figures.Score(s.Accuracy.Value)} | {ReportSentences.Interval(s.Accuracy)} | {Figures.Score(s.MacroF1.Value)} | {ReportSentences.Interval(s.MacroF1)} |");
+            void Row(string name, Scores s) => Line($"| {name} | {Say.Score(s.Accuracy.Value)} | {ReportSentences.Interval(s.Accuracy)} | {Say.Score(s.MacroF1.Value)} | {ReportSentences.Interval(s.MacroF1)} |");
             Row("this model", body.Model);
             foreach (var baseline in body.Baselines) Row(baseline.Name, baseline.Scores);
             Line();
@@ -52,10 +52,10 @@ internal static class ModelCard
         Line();
         Line("## Data and training");
         Line();
-        Line($"- Data version {view.Version}, {Figures.Count(view.Labels.Sum(l => l.Count), "labelled row")}.");
-        if (view.Report is { } used) Line($"- Split {used.Data.Split}, seed {used.Data.Seed}: {Figures.Count(used.Data.Train)} train, {Figures.Count(used.Data.Validation)} validation, {Figures.Count(used.Data.Test)} test rows.");
-        Line($"- Base model: {One(view.Base.Name)} ({view.Base.Architecture}, {Figures.Count(view.Base.Parameters)} parameters), from {One(view.Base.Source)}; origin {view.Base.Origin.ToString().ToLowerInvariant()}{(view.Base.Origin == ModelOrigin.Pretrained ? "" : ", so it does not count as pretrained")}; licence {view.Base.License ?? "not stated"}.");
-        Line($"- Best checkpoint at step {Figures.Count(view.Run.BestStep ?? 0)} of {Figures.Count(view.Run.TotalSteps)}, chosen on the validation part.");
+        Line($"- Data version {view.Version}, {Say.Count(view.Labels.Sum(l => l.Count), "labelled row")}.");
+        if (view.Report is { } used) Line($"- Split {used.Data.Split}, seed {used.Data.Seed}: {Say.Count(used.Data.Train)} train, {Say.Count(used.Data.Validation)} validation, {Say.Count(used.Data.Test)} test rows.");
+        Line($"- Base model: {One(view.Base.Name)} ({view.Base.Architecture}, {Say.Count(view.Base.Parameters)} parameters), from {One(view.Base.Source)}; origin {view.Base.Origin.ToString().ToLowerInvariant()}{(view.Base.Origin == ModelOrigin.Pretrained ? "" : ", so it does not count as pretrained")}; licence {view.Base.License ?? "not stated"}.");
+        Line($"- Best checkpoint at step {Say.Count(view.Run.BestStep ?? 0)} of {Say.Count(view.Run.TotalSteps)}, chosen on the validation part.");
         var recipe = RunRecipe.FromJson(view.Run.RecipeJson);
         Line($"- Recipe: {string.Join(", ", RunRecipe.Fields.Select(f => $"{f.Label} {f.Text(f.Get(recipe))}"))}.");
         Line();
@@ -66,7 +66,7 @@ internal static class ModelCard
         Line("- Its numbers hold for texts like those it was measured on; elsewhere they may be lower.");
         if (view.Report is { } report)
             foreach (var score in report.Model.PerLabel.Where(s => s.Support > 0).OrderBy(s => s.F1).Take(3))
-                Line($"- Weak at `{One(report.Labels[score.Label])}`: F1 {Figures.Score(score.F1)} on {Figures.Count(score.Support, "test row")}.");
+                Line($"- Weak at `{One(report.Labels[score.Label])}`: F1 {Say.Score(score.F1)} on {Say.Count(score.Support, "test row")}.");
         Line();
         Line("## Fingerprints (SHA-256)");
         Line();

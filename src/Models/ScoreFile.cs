@@ -33,7 +33,7 @@ public sealed class ScoreFile(IDbContextFactory<StudioDb> databases, ProjectAcce
                 var buffer = new byte[1 << 16];
                 for (int read; (read = await body.ReadAsync(buffer, cancel)) > 0;)
                 {
-                    if (file.Length + read > MaxBytes) throw new ModelRefused($"The file is larger than {Figures.Count(MaxBytes >> 20)} MiB, the most that is scored at once. Split it.");
+                    if (file.Length + read > MaxBytes) throw new ModelRefused($"The file is larger than {Say.Count(MaxBytes >> 20)} MiB, the most that is scored at once. Split it.");
                     await file.WriteAsync(buffer.AsMemory(0, read), cancel);
                 }
             }

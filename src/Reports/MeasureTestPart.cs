@@ -48,7 +48,7 @@ internal static class MeasureTestPart
             return new(name, how, scores, new(of(Classification.Evaluate(test.Labels, predicted, labels.Count)) - of(Classification.Evaluate(test.Labels, theirs, labels.Count)), difference.Low, difference.High));
         }
         var majority = MajorityLabel.Fit(train.Labels, labels.Count).Label;
-        says($"Training the baseline: TF-IDF with logistic regression on {Figures.Count(train.Texts.Count, "train row")}.");
+        says($"Training the baseline: TF-IDF with logistic regression on {Say.Count(train.Texts.Count, "train row")}.");
         var linear = TfIdfLogisticRegression.Fit(train.Texts, train.Labels, labels.Count, cancel).Predict(test.Texts);
         cancel.ThrowIfCancellationRequested();
         says("Drawing 1,000 resamples for each interval.");
@@ -72,11 +72,11 @@ internal static class MeasureTestPart
         var best = baselines.MaxBy(b => b.Scores.Of(metric).Value)!;
         double ours = model.Of(metric).Value, theirs = best.Scores.Of(metric).Value, gain = theirs >= 1 ? 0 : (ours - theirs) / (1 - theirs);
         checklist = checklist
-            .With(DosAndDonts.NoSkippedValidation, new("V11", "Looks at the test part", $"{Figures.Count(looks, "look")}, this report included", looks <= 1 ? FactState.Pass : looks <= 3 ? FactState.Warn : FactState.Block, "pass at 1, block above 3", "our own: every look adapts a choice to the test part"))
-            .With(DosAndDonts.NoScratch, new("P3", "Better than a simple model", $"{ReportSentences.Name(metric)} {Figures.Score(ours)} against {Figures.Score(theirs)} of {best.Name}; gain {Figures.Score(gain)} of what was left to win",
+            .With(DosAndDonts.NoSkippedValidation, new("V11", "Looks at the test part", $"{Say.Count(looks, "look")}, this report included", looks <= 1 ? FactState.Pass : looks <= 3 ? FactState.Warn : FactState.Block, "pass at 1, block above 3", "our own: every look adapts a choice to the test part"))
+            .With(DosAndDonts.NoScratch, new("P3", "Better than a simple model", $"{ReportSentences.Name(metric)} {Say.Score(ours)} against {Say.Score(theirs)} of {best.Name}; gain {Say.Score(gain)} of what was left to win",
                 gain <= 0 ? FactState.Block : gain >= 0.10 && best.Difference.Low > 0 ? FactState.Pass : FactState.Warn, "pass from 0.10 with the interval above 0, block at 0 or less", "deepchecks simple model comparison 0.1"));
         if (validationScore is not { } validation) return checklist;
         var bias = validation - testScore;
-        return checklist.With(DosAndDonts.NoIgnoredFit, new("H6", "Validation above test", $"{Figures.Signed(bias)}: {Figures.Score(validation)} on validation at the best checkpoint, {Figures.Score(testScore)} on test", bias <= 0.05 ? FactState.Pass : bias <= 0.10 ? FactState.Warn : FactState.Block, "pass up to 0.05, block above 0.10", "MLflow 0.05, deepchecks 0.10"));
+        return checklist.With(DosAndDonts.NoIgnoredFit, new("H6", "Validation above test", $"{Say.Signed(bias)}: {Say.Score(validation)} on validation at the best checkpoint, {Say.Score(testScore)} on test", bias <= 0.05 ? FactState.Pass : bias <= 0.10 ? FactState.Warn : FactState.Block, "pass up to 0.05, block above 0.10", "MLflow 0.05, deepchecks 0.10"));
     }
 }

@@ -52,7 +52,7 @@ public sealed class ReportBuilder(IDbContextFactory<StudioDb> databases, StudioF
             report.BodyJson = body.ToJson();
             report.Hash = ReportBody.Sha256(report.BodyJson);
             report.State = ReportState.Ready;
-            db.Events.Add(new Projects.ProjectEvent { ProjectId = report.ProjectId, UserId = report.BuiltById, At = clock.GetUtcNow().UtcDateTime, Text = $"got report {report.Number} of run {body.Run}: {ReportSentences.Name(body.Metric)} {Figures.Score(body.Measured)}", Href = $"/p/{report.ProjectId}/reports/{report.Number}" });
+            db.Events.Add(new Projects.ProjectEvent { ProjectId = report.ProjectId, UserId = report.BuiltById, At = clock.GetUtcNow().UtcDateTime, Text = $"got report {report.Number} of run {body.Run}: {ReportSentences.Name(body.Metric)} {Say.Score(body.Measured)}", Href = $"/p/{report.ProjectId}/reports/{report.Number}" });
         }
         catch (OperationCanceledException) when (cancel.IsCancellationRequested) { return; }
         catch (Exception fault)
@@ -112,11 +112,11 @@ public sealed class ReportBuilder(IDbContextFactory<StudioDb> databases, StudioF
         using var classifier = TextClassifier.Load(Best(folder, runId));
         var column = labels.Select(l => classifier.Labels.ToList().IndexOf(l)).ToArray();
         if (column.Contains(-1) || classifier.Labels.Count != labels.Count)
-            throw new ReportRefused($"The model of run {runNumber} knows {Figures.Count(classifier.Labels.Count, "label")}, but the data version has {Figures.Count(labels.Count)}; they must be the same. Launch the run again.");
+            throw new ReportRefused($"The model of run {runNumber} knows {Say.Count(classifier.Labels.Count, "label")}, but the data version has {Say.Count(labels.Count)}; they must be the same. Launch the run again.");
         var raw = classifier.Predict(texts, maxLength, 32, done =>
         {
             cancel.ThrowIfCancellationRequested();
-            says($"Scoring the test part: {Figures.Count(done)} of {Figures.Count(texts.Count, "row")}.");
+            says($"Scoring the test part: {Say.Count(done)} of {Say.Count(texts.Count, "row")}.");
         });
         return [.. raw.Select(row => column.Select(c => row[c]).ToArray())];
     }

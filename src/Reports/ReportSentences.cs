@@ -8,7 +8,7 @@ public static class ReportSentences
 {
     public static string Name(GoalMetric metric) => metric == GoalMetric.MacroF1 ? "macro-F1" : "accuracy";
 
-    public static string Interval(Measured m) => $"{Figures.Score(m.Low)} to {Figures.Score(m.High)}";
+    public static string Interval(Measured m) => $"{Say.Score(m.Low)} to {Say.Score(m.High)}";
 
     public static string Answer(ReportBody body)
     {
@@ -16,16 +16,16 @@ public static class ReportSentences
         var sure = body.GoalReached
             ? m.Low >= body.Goal ? "The whole interval lies above the goal." : "The interval reaches below the goal, so other texts of this kind could miss it."
             : m.High < body.Goal ? "The whole interval lies below the goal." : "The interval reaches the goal, so more test rows could settle it.";
-        return $"{(body.GoalReached ? "Goal reached" : "Goal not reached")}: {Name(body.Metric)} {Figures.Score(m.Value)} (95 % interval {Interval(m)}) on {Figures.Count(body.Model.Rows, "test row")}; the goal was {Figures.Score(body.Goal)}. {sure}";
+        return $"{(body.GoalReached ? "Goal reached" : "Goal not reached")}: {Name(body.Metric)} {Say.Score(m.Value)} (95 % interval {Interval(m)}) on {Say.Count(body.Model.Rows, "test row")}; the goal was {Say.Score(body.Goal)}. {sure}";
     }
 
     public static string Against(ReportBody body, Baseline baseline)
     {
         double theirs = baseline.Scores.Of(body.Metric).Value, ours = body.Measured;
-        var by = $"a difference of {Figures.Score(Math.Abs(ours - theirs))} {Name(body.Metric)} (95 % interval {Figures.Signed(baseline.Difference.Low)} to {Figures.Signed(baseline.Difference.High)}, fine-tuned model minus baseline)";
-        if (baseline.Difference.High < 0) return $"{baseline.Name} does better on this test part: {Figures.Score(theirs)} against {Figures.Score(ours)}, {by}.";
-        if (baseline.Difference.Low > 0) return $"The fine-tuned model does better than {Lower(baseline.Name)} on this test part: {Figures.Score(ours)} against {Figures.Score(theirs)}, {by}.";
-        return $"No clear difference from {Lower(baseline.Name)} on this test part: {Figures.Score(ours)} against {Figures.Score(theirs)}, {by}.";
+        var by = $"a difference of {Say.Score(Math.Abs(ours - theirs))} {Name(body.Metric)} (95 % interval {Say.Signed(baseline.Difference.Low)} to {Say.Signed(baseline.Difference.High)}, fine-tuned model minus baseline)";
+        if (baseline.Difference.High < 0) return $"{baseline.Name} does better on this test part: {Say.Score(theirs)} against {Say.Score(ours)}, {by}.";
+        if (baseline.Difference.Low > 0) return $"The fine-tuned model does better than {Lower(baseline.Name)} on this test part: {Say.Score(ours)} against {Say.Score(theirs)}, {by}.";
+        return $"No clear difference from {Lower(baseline.Name)} on this test part: {Say.Score(ours)} against {Say.Score(theirs)}, {by}.";
     }
 
     public static string Looks(int looks) => looks == 1 ? "The test part was looked at once, for this report." : $"The test part was looked at {looks} times, this report included; each look makes its numbers a little less of a surprise.";

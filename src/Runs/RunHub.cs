@@ -29,7 +29,7 @@ public sealed class RunHub(WatchRun watch, CurrentUser user) : Hub<IRunClient>
     {
         user.Set(Context.User!);
         try { return await watch.Handle(projectId, run, Context.ConnectionId, sinceStep, Context.ConnectionAborted); }
-        catch (AccessDenied denied) { throw new HubException(denied.Message); }
+        catch (Exception refusal) when (refusal is AccessDenied or ArgumentException) { throw new HubException(refusal.Message); }
     }
 
     [Open(OpenTo.SignedIn, "forgets the caller's own connection")]

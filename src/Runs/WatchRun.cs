@@ -16,7 +16,7 @@ public sealed class WatchRun(IDbContextFactory<StudioDb> databases, ProjectAcces
         var pass = await access.Require(projectId, Permission.ViewProject, cancel);
         await using var db = await databases.CreateDbContextAsync(cancel);
         var found = await db.Runs.AsNoTracking().SingleOrDefaultAsync(r => r.ProjectId == projectId && r.Number == run, cancel)
-            ?? throw new AccessDenied(Denial.NoSuchProject, $"There is no run {run} in this project.");
+            ?? throw new ArgumentException($"There is no run {run} in this project.");
         watchers.Add(connection, new(projectId, found.Id, pass.UserId, user.SecurityStamp));
 
         var all = db.RunSteps.AsNoTracking().Where(s => s.RunId == found.Id && s.Step > sinceStep);

@@ -2,24 +2,37 @@ using System.Globalization;
 
 namespace FineTuneStudio.Ui;
 
-/// Numbers as a page says them: thousands separators, at most four significant digits, the same in every culture.
+/// Numbers as every page says them: thousands separators, at most four significant digits, the same in every culture.
 public static class Say
 {
-    public static string Count(long n) => n.ToString("N0", CultureInfo.InvariantCulture);
+    private static readonly CultureInfo Culture = CultureInfo.InvariantCulture;
 
-    public static string Count(long n, string noun) => $"{Count(n)} {noun}{(n == 1 ? "" : "s")}";
+    public static string Count(long n) => n.ToString("N0", Culture);
+
+    public static string Count(long n, string one, string? many = null) => $"{Count(n)} {(n == 1 ? one : many ?? one + "s")}";
 
     public static string Number(double x)
     {
         if (!double.IsFinite(x)) return "–";
         if (x == 0) return "0";
         var size = Math.Abs(x);
-        if (size is < 0.001 or >= 1e9) return x.ToString("0.###e-0", CultureInfo.InvariantCulture);
-        if (size >= 1000) return x.ToString("N0", CultureInfo.InvariantCulture);
-        return x.ToString("G4", CultureInfo.InvariantCulture);
+        if (size is < 0.001 or >= 1e9) return x.ToString("0.###e-0", Culture);
+        if (size >= 1000) return x.ToString("N0", Culture);
+        return x.ToString("G4", Culture);
     }
 
-    public static string Percent(double share) => (100 * share).ToString("0.#", CultureInfo.InvariantCulture) + " %";
+    /// A metric between 0 and 1, with as many digits as its interval is worth.
+    public static string Score(double value) => double.IsFinite(value) ? value.ToString("0.000", Culture) : "not a number";
+
+    public static string Signed(double value) => value.ToString("+0.000;−0.000;0.000", Culture);
+
+    public static string Percent(double share) => (share * 100) switch
+    {
+        var p when !double.IsFinite(p) => "–",
+        var p when p == Math.Round(p) => p.ToString("0", Culture) + " %",
+        var p when Math.Abs(p) < 1 => p.ToString("0.00", Culture) + " %",
+        var p => p.ToString("0.0", Culture) + " %",
+    };
 
     public static string Bytes(long bytes) => bytes switch
     {
