@@ -60,7 +60,9 @@ public sealed class PlanRun(IDbContextFactory<StudioDb> databases, ProjectAccess
         {
             await using var own = await databases.CreateDbContextAsync();
             var rows = await TrainingRows.Read(own, split);
-            var tokenizer = WordPieceTokenizer.Load(folder.BaseModel(model.StoredAs));
+            WordPieceTokenizer tokenizer;
+            try { tokenizer = WordPieceTokenizer.Load(folder.BaseModel(model.StoredAs)); }
+            catch (Exception e) when (e is IOException or TokenizerFileException) { throw new ArgumentException($"The files of the base model “{model.Name}” cannot be read on the server: {e.Message} Choose another base model, or import this one again.", e); }
             return [.. rows.Train.Select(r => tokenizer.CountTokens(r.Text))];
         });
         return new(choice.Train, choice.Validation, choice.Labels.Count(l => l.Train > 0), lengths, model.MaxPositions, model.Blocks,

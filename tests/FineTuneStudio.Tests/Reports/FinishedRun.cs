@@ -6,6 +6,7 @@ using FineTuneStudio.Projects;
 using FineTuneStudio.Reports;
 using FineTuneStudio.Runs;
 using FineTuneStudio.Splits;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace FineTuneStudio.Tests.Reports;
 
@@ -41,6 +42,9 @@ public sealed record FinishedRun(StudioFixture App, Project Project, Person Engi
             ProjectId = project.Id, Number = 1, Name = "Practice model", StoredAs = "practice", Source = "shipped with the sample", Origin = ModelOrigin.Random, IsPractice = true, Architecture = "BertForSequenceClassification",
             Parameters = 200_000, VocabularySize = 2000, HiddenSize = 64, Blocks = 2, MaxPositions = 128, WeightsHash = new string('c', 64), CanTrain = true, CreatedById = engineer.Id, CreatedAt = now,
         };
+        var files = app.Services.GetRequiredService<StudioFolder>().BaseModel(model.StoredAs);
+        Directory.CreateDirectory(files);
+        foreach (var file in Directory.GetFiles(Path.Combine(ContentRoot.Find([]), "sample", "practice-model"))) File.Copy(file, Path.Combine(files, Path.GetFileName(file)), overwrite: true);
         db.AddRange(split, model);
         var rows = Enumerable.Range(0, 180).Select(i => new DataRow { ProjectId = project.Id, Text = $"the parcel number {i} was {Labels[i % 3]} for me", TextKey = $"{project.Id}-{i}" }).ToList();
         db.Rows.AddRange(rows);

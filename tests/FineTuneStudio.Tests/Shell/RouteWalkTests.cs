@@ -16,7 +16,7 @@ namespace FineTuneStudio.Tests.Shell;
 public sealed class RouteWalkTests(StudioFixture app, Browser browser) : IClassFixture<StudioFixture>, IClassFixture<Browser>
 {
     /// A route, and an address of it that has something to show; {p} is the project, {invitation} and {reset} are links made for the walk.
-    private sealed record Stop(string Route, string Address, bool SignedIn = true, string? Says = null);
+    private sealed record Stop(string Route, string Address, bool SignedIn = true, bool Empty = false);
 
     private static readonly Stop[] Walk =
     [
@@ -31,6 +31,8 @@ public sealed class RouteWalkTests(StudioFixture app, Browser browser) : IClassF
         new("/p/{project}/runs", "/p/{p}/runs"), new("/p/{project}/runs/new", "/p/{p}/runs/new"), new("/p/{project}/runs/{run:int}", "/p/{p}/runs/1"),
         new("/p/{project}/checklist", "/p/{p}/checklist"), new("/p/{project}/reports", "/p/{p}/reports"), new("/p/{project}/reports/{report:int}", "/p/{p}/reports/1"),
         new("/p/{project}/model/{run:int}", "/p/{p}/model/1"),
+        // The same pages of a project that has nothing yet.
+        .. new[] { "", "/data", "/review", "/split", "/base-models", "/runs", "/runs/new", "/runs/7", "/checklist", "/reports", "/reports/7", "/model/7" }.Select(page => new Stop("/p/{project}" + page, "/p/{e}" + page, Empty: true)),
     ];
 
     private static IReadOnlyList<string> Routes { get; } = [.. typeof(Program).Assembly.GetTypes().SelectMany(t => t.GetCustomAttributes<RouteAttribute>()).Select(r => r.Template).Order(StringComparer.Ordinal)];
@@ -51,7 +53,7 @@ public sealed class RouteWalkTests(StudioFixture app, Browser browser) : IClassF
         {
             var inside = await Enter(theme, run.Engineer.Mail);
             var outside = await Enter(theme, null);
-            foreach (var stop in Walk.Where(s => Routes.Contains(s.Route)))
+            foreach (var stop in Walk.Where(s => s.Empty || Routes.Contains(s.Route)))
                 faults.AddRange(await Visit(stop.SignedIn ? inside : outside, stop, words, theme));
             await inside.Context.CloseAsync();
             await outside.Context.CloseAsync();
@@ -107,7 +109,7 @@ public sealed class RouteWalkTests(StudioFixture app, Browser browser) : IClassF
                 await page.SetViewportSizeAsync(width, 900);
                 await page.WaitForTimeoutAsync(300);
                 var name = stop.Route.Trim('/') is { Length: > 0 } route ? Regex.Replace(route.Replace("p/{project}", "project"), "[^a-zA-Z]+", "-").Trim('-') : "projects";
-                await page.ScreenshotAsync(new() { Path = Path.Combine(Look.Folder, $"walk-{name}-{theme}-{width}.png"), FullPage = true });
+                await page.ScreenshotAsync(new() { Path = Path.Combine(Look.Folder, $"walk-{name}{(stop.Empty ? "-empty" : "")}-{theme}-{width}.png"), FullPage = true });
                 faults.AddRange((await PageFaults.Find(page)).Select(f => $"{stop.Route} {theme} {width}: {f}"));
             }
         }
@@ -132,7 +134,8 @@ public sealed class RouteWalkTests(StudioFixture app, Browser browser) : IClassF
         db.RunLog.Add(new RunLogLine { RunId = run.RunId, At = DateTime.UtcNow, Text = "Started on 2 threads with 120 rows." });
         await db.SaveChangesAsync();
         var invitation = await run.Engineer.Do<InvitePerson, string>(i => i.Handle(run.Project.Id, [Role.Reviewer, Role.Labeler]));
+        var empty = await app.NewProject(run.Engineer, "Nothing here yet");
         var reset = await run.Engineer.Do<ResetPassword, string>(r => r.MakeLink(approver.Id));
-        return (run, new Dictionary<string, string> { ["p"] = run.Project.Id, ["invitation"] = invitation, ["reset"] = reset });
+        return (run, new Dictionary<string, string> { ["p"] = run.Project.Id, ["e"] = empty.Id, ["invitation"] = invitation, ["reset"] = reset });
     }
 }
