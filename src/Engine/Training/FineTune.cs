@@ -14,6 +14,8 @@ namespace FineTuneStudio.Engine.Training;
 /// <summary>Fine-tunes a BERT classifier: the whole training loop, from texts to the best checkpoint.</summary>
 public static class FineTune
 {
+    internal const int EvaluationBatchSize = 64;
+
     /// <summary>
     /// Runs a job on the calling thread and reports as it goes. Writes OutputFolder/best, a complete Hugging Face folder, and
     /// OutputFolder/last, from which the run can go on.
@@ -47,8 +49,6 @@ public static class FineTune
 
     private sealed class Loop : IDisposable
     {
-        private const int EvaluationBatchSize = 64;
-
         private readonly FineTuneJob job;
         private readonly RunRecipe recipe;
         private readonly Action<TrainingEvent> report;

