@@ -8,7 +8,7 @@ public static partial class torch
 {
     public static partial class nn
     {
-        public static class utils
+        public static partial class utils
         {
             /// <summary>
             /// Scales the gradients so that their norm over all parameters is at most <paramref name="max_norm"/> and returns the
@@ -40,25 +40,6 @@ public static partial class torch
                 using var quiet = no_grad();
                 using var scope = NewDisposeScope();
                 foreach (var t in tensors) t.grad?.clamp_(-clip_value, clip_value);
-            }
-
-            /// <summary>All elements of the parameters in one dimension, in order.</summary>
-            public static Tensor parameters_to_vector(IEnumerable<Parameter> tensors)
-            {
-                using var scope = NewDisposeScope();
-                return scope.MoveToOuter(cat(tensors.Select(t => t.view(-1)).ToArray()));
-            }
-
-            public static void vector_to_parameters(Tensor vec, IEnumerable<Parameter> tensors)
-            {
-                using var quiet = no_grad();
-                using var scope = NewDisposeScope();
-                long at = 0;
-                foreach (var t in tensors)
-                {
-                    t.copy_(vec.narrow(0, at, t.numel()).view_as(t));
-                    at += t.numel();
-                }
             }
         }
     }
