@@ -1,17 +1,20 @@
 using System.Text.Json;
 using FineTuneStudio.Engine.Metrics;
+using Xunit.Abstractions;
 
 namespace FineTuneStudio.Engine.Tests.Parity;
 
-public sealed class MetricsParityTests
+public sealed class MetricsParityTests(ITestOutputHelper output) : IDisposable
 {
+    readonly Deviations deviations = new(output);
+    public void Dispose() => deviations.Dispose();
+
     [Theory]
     [InlineData("multiclass", 4)]
     [InlineData("multiclass_never_predicted", 3)]
     public void Classification_gives_the_numbers_of_the_reference(string topic, int classes)
     {
-        if (Shared.Find("goldens/metrics.json") is not { } path) return;
-        JsonElement entry = Shared.Json(path).GetProperty(topic), expected = entry.GetProperty("expected");
+        JsonElement entry = Repository.GoldenJson("classification.json").GetProperty(topic), expected = entry.GetProperty("expected");
         ClassificationReport report = Classification.Evaluate(Ints(entry.GetProperty("inputs").GetProperty("y_true")), Ints(entry.GetProperty("inputs").GetProperty("y_pred")), classes);
 
         Same(expected.GetProperty("f1_macro").GetDouble(), report.MacroF1);
@@ -31,5 +34,5 @@ public sealed class MetricsParityTests
 
     static int[] Ints(JsonElement list) => [.. list.EnumerateArray().Select(v => v.GetInt32())];
 
-    static void Same(double expected, double actual) => Assert.InRange(actual, expected - 1e-6 * Math.Abs(expected), expected + 1e-6 * Math.Abs(expected));
+    void Same(double expected, double actual) => deviations.Relative("classification metrics", "score", expected, actual, 1e-6);
 }
