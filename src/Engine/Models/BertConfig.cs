@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using FineTuneStudio.Engine.Weights;
 using static TorchSharp.torch;
@@ -43,8 +44,10 @@ public sealed record BertConfig(int VocabularySize, int HiddenSize, int Layers, 
         string Text(string name, string otherwise) => Find(name) is { ValueKind: JsonValueKind.String } found ? found.GetString()! : otherwise;
         double Number(string name, double? otherwise) => Find(name) is { ValueKind: JsonValueKind.Number } found ? found.GetDouble()
             : otherwise ?? throw new WeightFileException($"config.json has no number {name}, which a BERT model needs.");
-        int Size(string name, int? otherwise = null) => Number(name, otherwise) is var size && size == Math.Floor(size) && size is >= 1 and <= 1 << 24 ? (int)size
-            : throw new WeightFileException($"config.json says {name} is {Find(name)}; expected a whole number of at least 1.");
+        int Size(string name, int? otherwise = null, int most = 1 << 24) => Number(name, otherwise) is var size && size == Math.Floor(size) && size >= 1 && size <= most ? (int)size
+            : throw new WeightFileException($"config.json says {name} is {Find(name)}; expected a whole number from 1 to {most}.");
+        double Probability(string name, double otherwise) => Number(name, otherwise) is >= 0 and < 1 and var share ? share
+            : throw new WeightFileException($"config.json says {name} is {Find(name)}; expected a number from 0 to below 1.");
 
         var type = Text("model_type", "nothing");
         if (type != "bert") throw new WeightFileException($"config.json says model_type is {type}; expected bert.");
@@ -55,16 +58,19 @@ public sealed record BertConfig(int VocabularySize, int HiddenSize, int Layers, 
         var (hidden, heads) = (Size("hidden_size"), Size("num_attention_heads"));
         if (hidden % heads != 0) throw new WeightFileException($"config.json says hidden_size is {hidden}, which {heads} attention heads do not divide evenly.");
 
-        var hiddenDropout = Number("hidden_dropout_prob", 0.1);
-        return new(Size("vocab_size"), hidden, Size("num_hidden_layers"), heads, Size("intermediate_size"), activation,
+        var hiddenDropout = Probability("hidden_dropout_prob", 0.1);
+        return new(Size("vocab_size"), hidden, Size("num_hidden_layers", most: ModelFolder.MaxLayers), heads, Size("intermediate_size"), activation,
             Size("max_position_embeddings", 512), Size("type_vocab_size", 2), Number("layer_norm_eps", 1e-12), Number("initializer_range", 0.02),
-            (int)Number("pad_token_id", 0), hiddenDropout, Number("attention_probs_dropout_prob", 0.1), Number("classifier_dropout", hiddenDropout), LabelNames(Find("id2label")));
+            (int)Number("pad_token_id", 0), hiddenDropout, Probability("attention_probs_dropout_prob", 0.1), Probability("classifier_dropout", hiddenDropout), LabelNames(Find("id2label")));
     }
 
     private static List<string> LabelNames(JsonElement? names)
     {
-        if (names is not { ValueKind: JsonValueKind.Object } labels) return ["LABEL_0", "LABEL_1"];
-        var byIndex = labels.EnumerateObject().ToDictionary(p => int.TryParse(p.Name, out var index) ? index : -1, p => p.Value.ToString());
+        if (names is not { ValueKind: JsonValueKind.Object } labels || !labels.EnumerateObject().Any()) return ["LABEL_0", "LABEL_1"];
+        var byIndex = new Dictionary<int, string>();
+        foreach (var label in labels.EnumerateObject())
+            if (!int.TryParse(label.Name, NumberStyles.None, CultureInfo.InvariantCulture, out var index) || !byIndex.TryAdd(index, label.Value.ToString()))
+                throw new WeightFileException($"config.json has \"{SafetensorsHeader.Shown(label.Name)}\" in id2label, which is no number or is there twice; labels must be numbered 0, 1, 2, ...");
         var missing = Enumerable.Range(0, byIndex.Count).Where(i => !byIndex.ContainsKey(i)).ToList();
         return missing.Count == 0 ? Enumerable.Range(0, byIndex.Count).Select(i => byIndex[i]).ToList()
             : throw new WeightFileException($"config.json has {byIndex.Count} labels in id2label but none with the number {missing[0]}; they must be numbered 0, 1, 2, ...");

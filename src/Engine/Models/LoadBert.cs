@@ -18,10 +18,13 @@ public static class LoadBert
     {
         var config = BertConfig.Read(folder);
         var model = new BertForSequenceClassification(config, config.Labels.Count);
-        var report = Fill(model, folder);
+        var report = Filled(model, folder);
         var headless = report.Missing.Concat(report.Reshaped).Where(n => n.StartsWith("classifier.") || n.StartsWith("bert.pooler.")).ToList();
         if (headless.Count > 0)
+        {
+            model.Dispose();
             throw new WeightFileException($"{Weights} has no fitting {string.Join(" and ", headless)} for the {config.Labels.Count} labels of config.json; this model was not fine-tuned for classification, so train it first.");
+        }
         model.eval();
         return (model, report);
     }
@@ -36,7 +39,7 @@ public static class LoadBert
     {
         var config = BertConfig.Read(folder);
         var model = new BertForSequenceClassification(config, labels.Count, dropout);
-        var report = Fill(model, folder);
+        var report = Filled(model, folder);
         var fresh = report.Missing.Concat(report.Reshaped).ToHashSet();
         var newHead = !config.Labels.SequenceEqual(labels) || fresh.Any(n => n.StartsWith("classifier."));
         if (newHead) fresh.UnionWith(["classifier.weight", "classifier.bias"]);
@@ -54,6 +57,17 @@ public static class LoadBert
     {
         var name = fileName.Replace("LayerNorm.gamma", "LayerNorm.weight").Replace("LayerNorm.beta", "LayerNorm.bias");
         return name.StartsWith("embeddings.") || name.StartsWith("encoder.") || name.StartsWith("pooler.") ? Prefix + name : name;
+    }
+
+    /// <summary>Fills the model, or frees it where its folder does not fit.</summary>
+    private static WeightReport Filled(BertForSequenceClassification model, string folder)
+    {
+        try { return Fill(model, folder); }
+        catch
+        {
+            model.Dispose();
+            throw;
+        }
     }
 
     private static WeightReport Fill(BertForSequenceClassification model, string folder)

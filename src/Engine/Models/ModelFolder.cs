@@ -9,7 +9,7 @@ namespace FineTuneStudio.Engine.Models;
 public static class ModelFolder
 {
     /// <summary>Most blocks that are looked for, so that a false config.json cannot keep the inspection busy.</summary>
-    const int MaxLayers = 1000;
+    internal const int MaxLayers = 1000;
 
     /// <summary>
     /// Reads the facts of a folder. Nothing in it is executed, and no decision rests on the model's name. A folder that

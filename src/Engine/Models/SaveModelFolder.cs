@@ -34,11 +34,19 @@ public static class SaveModelFolder
         if (Directory.Exists(partial)) Directory.Delete(partial, recursive: true);
         Directory.CreateDirectory(partial);
         foreach (var name in Copied.Where(name => File.Exists(Path.Combine(baseFolder, name))))
-            File.Copy(Path.Combine(baseFolder, name), Path.Combine(partial, name));
-        File.WriteAllText(Path.Combine(partial, Config), ConfigFor(labels, File.ReadAllText(Path.Combine(baseFolder, Config))), new UTF8Encoding(false));
+            WriteThrough(Path.Combine(partial, name), File.ReadAllBytes(Path.Combine(baseFolder, name)));
+        WriteThrough(Path.Combine(partial, Config), new UTF8Encoding(false).GetBytes(ConfigFor(labels, File.ReadAllText(Path.Combine(baseFolder, Config)))));
         WriteWeights(model, baseFolder, Path.Combine(partial, Weights));
         if (Directory.Exists(folder)) Directory.Delete(folder, recursive: true);
         Directory.Move(partial, folder);
+    }
+
+    /// <summary>On the disk before the folder gets its name, so that a power cut leaves no folder with empty files.</summary>
+    private static void WriteThrough(string path, byte[] content)
+    {
+        using var stream = new FileStream(path, FileMode.CreateNew, FileAccess.Write);
+        stream.Write(content);
+        stream.Flush(flushToDisk: true);
     }
 
     private static void WriteWeights(BertForSequenceClassification model, string baseFolder, string path)

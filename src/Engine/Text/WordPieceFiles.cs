@@ -48,7 +48,7 @@ sealed record WordPieceFiles(
         {
             throw new TokenizerFileException($"{reading} is no valid JSON near line {e.LineNumber + 1}.");
         }
-        catch (Exception e) when (e is KeyNotFoundException or InvalidOperationException or FormatException)
+        catch (Exception e) when (e is KeyNotFoundException or InvalidOperationException or FormatException or IndexOutOfRangeException)
         {
             throw new TokenizerFileException($"{reading} lacks an entry that a WordPiece tokenizer needs, or has one of another kind: {e.Message}");
         }
@@ -112,7 +112,7 @@ sealed record WordPieceFiles(
                     continue;
                 }
                 JsonElement token = piece.GetProperty("SpecialToken");
-                JsonElement entry = special.GetProperty(Text(token, "id")!);
+                JsonElement entry = special.GetProperty(Text(token, "id") ?? "");
                 foreach (var (id, text) in entry.GetProperty("ids").EnumerateArray().Zip(entry.GetProperty("tokens").EnumerateArray()))
                     pieces.Add(new(text.GetString()!, id.GetInt32(), -1, token.GetProperty("type_id").GetInt32()));
             }
@@ -154,10 +154,16 @@ sealed record WordPieceFiles(
             [.. added.Values], single, pair, pad));
     }
 
-    static WordPieceFiles Checked(WordPieceFiles files) =>
-        files.Vocabulary.ContainsKey(files.UnknownToken)
-            ? files
-            : throw new TokenizerFileException($"The vocabulary of {files.Vocabulary.Count} tokens lacks {files.UnknownToken}, the token for unknown words.");
+    static WordPieceFiles Checked(WordPieceFiles files)
+    {
+        if (!files.Vocabulary.ContainsKey(files.UnknownToken))
+            throw new TokenizerFileException($"The vocabulary of {files.Vocabulary.Count} tokens lacks {files.UnknownToken}, the token for unknown words.");
+        int lowest = files.Vocabulary.Values.Concat(files.AddedTokens.Select(t => t.Id)).Concat(files.TemplateIds).Min();
+        return lowest >= 0 ? files : throw new TokenizerFileException($"The tokenizer gives a token the id {lowest}; ids are whole numbers from 0.");
+    }
+
+    /// <summary>Ids that stand around every text; a broken file may have others than its vocabulary.</summary>
+    public IEnumerable<int> TemplateIds => Single.Concat(Pair).Where(p => p.Token is not null).Select(p => p.Id);
 
     static (List<TemplatePiece>, List<TemplatePiece>) BertTemplates((string Text, int Id) cls, (string Text, int Id) sep)
     {
@@ -168,7 +174,8 @@ sealed record WordPieceFiles(
     static AddedToken Added(int id, JsonElement token)
     {
         bool special = Flag(token, "special") ?? false;
-        return new(id, Text(token, "content")!, Flag(token, "single_word") ?? false, Flag(token, "lstrip") ?? false, Flag(token, "rstrip") ?? false, Flag(token, "normalized") ?? !special, special);
+        string content = Text(token, "content") ?? throw new TokenizerFileException($"The added token with the id {id} has no content.");
+        return new(id, content, Flag(token, "single_word") ?? false, Flag(token, "lstrip") ?? false, Flag(token, "rstrip") ?? false, Flag(token, "normalized") ?? !special, special);
     }
 
     static string? Type(JsonElement root, string name) =>

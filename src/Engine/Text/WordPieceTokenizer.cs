@@ -41,7 +41,7 @@ public sealed class WordPieceTokenizer
     public int PadId { get; }
 
     /// <summary>Largest id that an encoding can have; an embedding needs one row more than this.</summary>
-    public int LargestId => tokens.Keys.Max();
+    public int LargestId => tokens.Keys.Concat(files.TemplateIds).Max();
 
     /// <summary>Encodes one text with its special tokens, cut to <paramref name="maxLength"/> tokens in all.</summary>
     public Encoding Encode(string text, int maxLength = int.MaxValue) => Encode(text, null, new EncodingOptions { MaxLength = maxLength });

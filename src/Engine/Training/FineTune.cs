@@ -20,8 +20,10 @@ public static class FineTune
     /// Runs a job on the calling thread and reports as it goes. Writes OutputFolder/best, a complete Hugging Face folder, and
     /// OutputFolder/last, from which the run can go on.
     /// </summary>
-    /// <param name="stop">Asked before each step. Stop evaluates, keeps the best checkpoint and returns; Cancel returns at once.</param>
-    /// <param name="cancel">For a process that is going down: saves OutputFolder/last and throws <see cref="OperationCanceledException"/>.</param>
+    /// <param name="stop">Asked before each step and each batch of an evaluation. Stop evaluates, keeps the best checkpoint and
+    /// returns; Cancel returns at once.</param>
+    /// <param name="cancel">For a process that is going down: saves OutputFolder/last and throws <see cref="OperationCanceledException"/>.
+    /// Amid an evaluation nothing is saved, because a run that goes on from there would miss it: it goes on from the checkpoint before.</param>
     /// <param name="resume">Go on from OutputFolder/last where there is one; on the CPU with the same number of threads the
     /// losses are those of the run that was never interrupted. Otherwise both folders start empty.</param>
     /// <exception cref="TrainingException">The job cannot be trained or diverged; the last good checkpoint stays.</exception>
@@ -36,6 +38,11 @@ public static class FineTune
 
     private static void Check(FineTuneJob job)
     {
+        // A new run empties both folders, and best is written with the base's files at hand.
+        var baseFolder = Path.GetFullPath(job.BaseFolder) + Path.DirectorySeparatorChar;
+        foreach (var name in new[] { "best", "last" })
+            if (baseFolder.StartsWith(Path.GetFullPath(Path.Combine(job.OutputFolder, name)) + Path.DirectorySeparatorChar, StringComparison.Ordinal))
+                throw new TrainingException($"The base model lies in the folder {name} of the output folder, which the run replaces; choose another output folder.");
         if (job.Recipe.Validate() is { Count: > 0 } problems) throw new TrainingException($"The recipe is not valid. {string.Join(" ", problems)}");
         if (job.Train.Count == 0) throw new TrainingException("There are no train rows to learn from.");
         if (job.Labels.Count < 2) throw new TrainingException($"The data has {(job.Labels.Count == 1 ? $"only the label \"{job.Labels[0]}\"" : "no label")}; a classifier needs at least two.");
@@ -69,25 +76,33 @@ public static class FineTune
             (this.job, recipe, this.report, this.stop, this.cancel) = (job, job.Recipe, report, stop, cancel);
             plan = TrainingPlan.For(recipe, job.Train.Count);
 
-            var tokenizer = WordPieceTokenizer.Load(job.BaseFolder);
-            (model, var weights, var newHead) = LoadBert.ForTraining(job.BaseFolder, job.Labels, recipe.Dropout, recipe.Seed);
-            CheckFit(tokenizer);
-            if (recipe.TrainableLayers != TrainableLayers.All) model.TrainOnlyHeadAnd(recipe.TrainableLayers == TrainableLayers.LastBlocks ? recipe.LastBlocks : 0);
-            // Decayed parameters first: the order of the optimizer's groups, and so of its state.
-            trained = model.named_parameters().Select(p => (p.name, p.parameter)).Where(p => p.parameter.requires_grad).OrderBy(p => !Decays(p.name)).ToList();
-            optimizer = AdamWFor(trained, recipe);
-            report(new WeightsLoaded(weights, trained.Sum(p => p.Parameter.numel()), model.parameters().Sum(p => p.numel())));
-            report(new LogLine($"{weights.BackboneShare:P0} of the backbone came from the file; " +
-                (newHead ? $"the head for {job.Labels.Count} labels starts at random with seed {recipe.Seed}." : "the head was kept, because the labels are the same.")));
+            try
+            {
+                var tokenizer = WordPieceTokenizer.Load(job.BaseFolder);
+                (model, var weights, var newHead) = LoadBert.ForTraining(job.BaseFolder, job.Labels, recipe.Dropout, recipe.Seed);
+                CheckFit(tokenizer);
+                if (recipe.TrainableLayers != TrainableLayers.All) model.TrainOnlyHeadAnd(recipe.TrainableLayers == TrainableLayers.LastBlocks ? recipe.LastBlocks : 0);
+                // Decayed parameters first: the order of the optimizer's groups, and so of its state.
+                trained = model.named_parameters().Select(p => (p.name, p.parameter)).Where(p => p.parameter.requires_grad).OrderBy(p => !Decays(p.name)).ToList();
+                optimizer = AdamWFor(trained, recipe);
+                report(new WeightsLoaded(weights, trained.Sum(p => p.Parameter.numel()), model.parameters().Sum(p => p.numel())));
+                report(new LogLine($"{weights.BackboneShare:P0} of the backbone came from the file; " +
+                    (newHead ? $"the head for {job.Labels.Count} labels starts at random with seed {recipe.Seed}." : "the head was kept, because the labels are the same.")));
 
-            var start = Stopwatch.GetTimestamp();
-            train = Tokenize(job.Train, tokenizer);
-            validation = Tokenize(job.Validation, tokenizer);
-            report(new LogLine(Text($"Tokenised {train.Count} train and {validation.Count} validation rows in {Stopwatch.GetElapsedTime(start).TotalSeconds:0.0} s.")));
-            var rows = Enumerable.Range(0, train.Count).ToArray();
-            new Random(recipe.Seed).Shuffle(rows);
-            trainSample = rows[..Math.Min(validation.Count, train.Count)];
-            state = new(0, 0, null, 0, null, null, recipe.Sha256(), DataSha256());
+                var start = Stopwatch.GetTimestamp();
+                train = Tokenize(job.Train, tokenizer);
+                validation = Tokenize(job.Validation, tokenizer);
+                report(new LogLine(Text($"Tokenised {train.Count} train and {validation.Count} validation rows in {Stopwatch.GetElapsedTime(start).TotalSeconds:0.0} s.")));
+                var rows = Enumerable.Range(0, train.Count).ToArray();
+                new Random(recipe.Seed).Shuffle(rows);
+                trainSample = rows[..Math.Min(validation.Count, train.Count)];
+                state = new(0, 0, null, 0, null, null, recipe.Sha256(), DataSha256());
+            }
+            catch
+            {
+                Dispose();
+                throw;
+            }
         }
 
         private string Last => Path.Combine(job.OutputFolder, "last");
@@ -115,8 +130,8 @@ public static class FineTune
                 switch (cancel.IsCancellationRequested ? StopRequest.Cancel : stop())
                 {
                     case StopRequest.Stop:
-                        if (state.Step > 0 && plan.EvaluationSteps.Count > 0 && !evaluations.Contains(state.Step)) Evaluate();
-                        return End(FineTuneOutcome.StoppedByPerson);
+                        var isDue = state.Step > 0 && plan.EvaluationSteps.Count > 0 && !evaluations.Contains(state.Step);
+                        return End(isDue && !Evaluate() ? FineTuneOutcome.Cancelled : FineTuneOutcome.StoppedByPerson);
                     case StopRequest.Cancel:
                         if (!cancel.IsCancellationRequested) return End(FineTuneOutcome.Cancelled);
                         if (state.Step > 0) SaveLast();
@@ -125,7 +140,10 @@ public static class FineTune
                 if (state.Step / plan.StepsPerEpoch != epoch)
                     batches = train.TrainBatches(recipe.BatchSize, recipe.Seed, epoch = state.Step / plan.StepsPerEpoch);
                 Step(batches[state.Step % plan.StepsPerEpoch]);
-                if (evaluations.Contains(state.Step)) Evaluate();
+                if (evaluations.Contains(state.Step))
+                {
+                    if (!Evaluate()) return End(FineTuneOutcome.Cancelled);
+                }
                 else if (pace.CheckpointIsDue) SaveLast();
                 if (Impatient && state.Step < plan.TotalSteps) return End(FineTuneOutcome.StoppedEarly);
             }
@@ -175,11 +193,11 @@ public static class FineTune
             state = state with { FirstLoss = first, SmoothedLoss = smoothed };
         }
 
-        private void Evaluate()
+        /// <summary>Evaluates and saves; false where a person cancelled meanwhile, and then nothing is changed.</summary>
+        private bool Evaluate()
         {
             var start = Stopwatch.GetTimestamp();
-            var (validationLoss, on) = Measure(validation, null);
-            var (sampleLoss, onSample) = Measure(train, trainSample);
+            if (Measure(validation, null) is not var (validationLoss, on) || Measure(train, trainSample) is not var (sampleLoss, onSample)) return false;
             var metric = Metric(validationLoss, on);
             if (!double.IsFinite(validationLoss))
                 throw new TrainingException($"The run diverged by step {state.Step}: the validation loss is no longer a finite number. Try a lower learning rate.");
@@ -190,6 +208,7 @@ public static class FineTune
             report(new EvaluationDone(state.Step, Epoch, validationLoss, on.Accuracy, on.MacroF1, sampleLoss, Metric(sampleLoss, onSample), better));
             if (better) SaveBest();
             SaveLast();
+            return true;
         }
 
         private double Metric(double loss, ClassificationReport report) => recipe.Metric switch
@@ -199,8 +218,8 @@ public static class FineTune
             _ => loss,
         };
 
-        /// <summary>Mean cross-entropy and the scores on the given rows, or all, without dropout and without gradients.</summary>
-        private (double Loss, ClassificationReport Report) Measure(TokenizedTexts texts, int[]? rows)
+        /// <summary>Mean cross-entropy and the scores on the given rows, or all, without dropout and without gradients; null where a person cancelled.</summary>
+        private (double Loss, ClassificationReport Report)? Measure(TokenizedTexts texts, int[]? rows)
         {
             model.eval();
             using var noGrad = no_grad();
@@ -208,6 +227,7 @@ public static class FineTune
             foreach (var batch in texts.BatchesByLength(EvaluationBatchSize, rows))
             {
                 cancel.ThrowIfCancellationRequested();
+                if (stop() == StopRequest.Cancel) return null;
                 using var scope = NewDisposeScope();
                 var (ids, mask, targets) = texts.Batch(batch);
                 var logits = model.call(ids, mask, null);
@@ -268,10 +288,11 @@ public static class FineTune
             return Convert.ToHexStringLower(hash.GetHashAndReset());
         }
 
+        /// <summary>Also of a loop that failed halfway through its making.</summary>
         public void Dispose()
         {
-            optimizer.Dispose();
-            model.Dispose();
+            optimizer?.Dispose();
+            model?.Dispose();
         }
     }
 

@@ -42,7 +42,8 @@ internal sealed class TokenizedTexts
     /// <summary>Ids int64 [rows, longest], the mask int64 of the same shape or null where nothing is padded, and labels int64 [rows].</summary>
     public (Tensor Ids, Tensor? Mask, Tensor Labels) Batch(int[] rows)
     {
-        var length = rows.Max(row => ids[row].Length);
+        // A tokenizer without special tokens makes nothing of an empty text; the model needs one position all the same.
+        var length = Math.Max(1, rows.Max(row => ids[row].Length));
         var (tokens, mask, padded) = (new long[rows.Length * length], new long[rows.Length * length], false);
         for (var i = 0; i < rows.Length; i++)
         {

@@ -107,6 +107,44 @@ public sealed class LoadBertTests : IDisposable
     }
 
     [Fact]
+    public void Missing_broken_and_foreign_files_of_a_model_are_refused_with_a_sentence_and_leave_no_tensor()
+    {
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
+        var before = torch.Tensor.TotalCount;
+        string Message(Action<string> harm)
+        {
+            var path = Changed();
+            harm(path);
+            return Assert.Throws<WeightFileException>(() => TextClassifier.Load(path)).Message;
+        }
+        Assert.Equal("There is no file model.safetensors in this folder.", Message(p => File.Delete(Path.Combine(p, "model.safetensors"))));
+        Assert.Equal("model.safetensors is 0 bytes long, too small for a safetensors file, which begins with 8 bytes for the length of its header.", Message(p => File.WriteAllBytes(Path.Combine(p, "model.safetensors"), [])));
+        Assert.EndsWith("the file was probably cut off, so copy or download it again.", Message(p =>
+        {
+            using var file = File.OpenWrite(Path.Combine(p, "model.safetensors"));
+            file.SetLength(file.Length / 2);
+        }));
+        Assert.StartsWith("model.safetensors is a Python pickle, not safetensors: a pickle can run any code when opened, so it is refused.", Message(p => File.WriteAllBytes(Path.Combine(p, "model.safetensors"), [0x80, 4, 0x95, 0, 0, 0, 0, 0, 0, 0, 0, (byte)'.'])));
+        Assert.Equal("The model folder has no config.json; choose a complete Hugging Face model folder.", Message(p => File.Delete(Path.Combine(p, "config.json"))));
+        Assert.Equal("config.json is not valid JSON (line 2); copy or download it again.", Message(p => File.WriteAllText(Path.Combine(p, "config.json"), "{\n broken")));
+        Assert.Equal("config.json is not a JSON object; copy or download it again.", Message(p => File.WriteAllText(Path.Combine(p, "config.json"), "[]")));
+        // The header's letters only: the same bytes now claim to be whole numbers.
+        Assert.Equal("The tensor bert.pooler.dense.bias is stored as I32; expected F32, F16, BF16 or F64.", Message(p =>
+        {
+            var file = Path.Combine(p, "model.safetensors");
+            var bytes = File.ReadAllBytes(file);
+            var at = bytes.AsSpan().IndexOf("\"bert.pooler.dense.bias\":{\"dtype\":\"F32\""u8);
+            "I32"u8.CopyTo(bytes.AsSpan(at + "\"bert.pooler.dense.bias\":{\"dtype\":\"".Length));
+            File.WriteAllBytes(file, bytes);
+        }));
+        var whole = Changed();
+        foreach (var name in new[] { "tokenizer.json", "vocab.txt" }) File.Delete(Path.Combine(whole, name));
+        Assert.Equal("The folder has no tokenizer: neither tokenizer.json nor vocab.txt is there.", Assert.Throws<FineTuneStudio.Engine.Text.TokenizerFileException>(() => TextClassifier.Load(whole)).Message);
+        Assert.Equal(before, torch.Tensor.TotalCount);
+    }
+
+    [Fact]
     public void A_config_that_this_model_cannot_follow_is_refused_with_the_field()
     {
         string Message(Action<JsonObject> change) => Assert.Throws<WeightFileException>(() => LoadBert.ForPrediction(Changed(config: change))).Message;
@@ -115,6 +153,11 @@ public sealed class LoadBertTests : IDisposable
         Assert.Equal("config.json says position_embedding_type is relative_key; only absolute positions are supported.", Message(c => c["position_embedding_type"] = "relative_key"));
         Assert.Equal("config.json says hidden_size is 64, which 5 attention heads do not divide evenly.", Message(c => c["num_attention_heads"] = 5));
         Assert.Equal("config.json has no number vocab_size, which a BERT model needs.", Message(c => c.Remove("vocab_size")));
+        Assert.Equal("config.json has \"x\" in id2label, which is no number or is there twice; labels must be numbered 0, 1, 2, ...", Message(c => c["id2label"] = new JsonObject { ["x"] = "a", ["y"] = "b" }));
+        Assert.Equal("config.json has \"00\" in id2label, which is no number or is there twice; labels must be numbered 0, 1, 2, ...", Message(c => c["id2label"] = new JsonObject { ["0"] = "a", ["00"] = "b" }));
+        Assert.Equal("config.json says hidden_dropout_prob is 2; expected a number from 0 to below 1.", Message(c => c["hidden_dropout_prob"] = 2));
+        Assert.Equal("config.json says num_hidden_layers is 16000000; expected a whole number from 1 to 1000.", Message(c => c["num_hidden_layers"] = 16_000_000));
+        Assert.Equal("config.json says hidden_size is 0; expected a whole number from 1 to 16777216.", Message(c => c["hidden_size"] = 0));
         Assert.Equal("config.json has 2 labels in id2label but none with the number 1; they must be numbered 0, 1, 2, ...", Message(c => c["id2label"] = new JsonObject { ["0"] = "a", ["2"] = "b" }));
         Assert.Equal("The model folder has no config.json; choose a complete Hugging Face model folder.", Assert.Throws<WeightFileException>(() => LoadBert.ForPrediction(folder.File("nothing"))).Message);
     }

@@ -75,6 +75,10 @@ public sealed class WordPieceTokenizerTests : IDisposable
     }
 
     [Fact]
+    public void The_largest_id_counts_those_that_only_the_template_has() =>
+        Assert.Equal(900, FromJson(postProcessor: """{"type":"BertProcessing","sep":["[SEP]",3],"cls":["[CLS]",900]}""").LargestId);
+
+    [Fact]
     public void A_batch_equals_the_texts_one_by_one()
     {
         WordPieceTokenizer tokenizer = FromVocabulary();
@@ -116,6 +120,8 @@ public sealed class WordPieceTokenizerTests : IDisposable
     [InlineData("""{"model":{"type":"WordPiece","vocab":{"[UNK]":0}},"pre_tokenizer":{"type":"BertPreTokenizer"},"normalizer":{"type":"NFC"}}""", "tokenizer.json has the normalizer NFC; only BertNormalizer is supported.")]
     [InlineData("""{"model":{"type":"WordPiece","vocab":{"[UNK]":0}},"pre_tokenizer":{"type":"BertPreTokenizer"},"post_processor":{"type":"RobertaProcessing"}}""", "tokenizer.json has the post-processor RobertaProcessing; only TemplateProcessing and BertProcessing are supported.")]
     [InlineData("""{"model":{"type":"WordPiece","vocab":{"a":0}},"pre_tokenizer":{"type":"BertPreTokenizer"}}""", "The vocabulary of 1 tokens lacks [UNK], the token for unknown words.")]
+    [InlineData("""{"model":{"type":"WordPiece","vocab":{"[UNK]":-3}},"pre_tokenizer":{"type":"BertPreTokenizer"}}""", "The tokenizer gives a token the id -3; ids are whole numbers from 0.")]
+    [InlineData("""{"added_tokens":[{"id":7}],"model":{"type":"WordPiece","vocab":{"[UNK]":0}},"pre_tokenizer":{"type":"BertPreTokenizer"}}""", "The added token with the id 7 has no content.")]
     [InlineData("{\n\"model\": nothing", "tokenizer.json is no valid JSON near line 2.")]
     public void A_tokenizer_json_that_cannot_be_followed_is_refused_with_a_sentence(string json, string sentence)
     {
@@ -129,6 +135,8 @@ public sealed class WordPieceTokenizerTests : IDisposable
     [InlineData("""{"model":3}""")]
     [InlineData("""{"model":{"type":"WordPiece","vocab":{"a":"b"}},"pre_tokenizer":{"type":"BertPreTokenizer"}}""")]
     [InlineData("""{"model":{"type":"WordPiece","vocab":[]},"pre_tokenizer":{"type":"BertPreTokenizer"}}""")]
+    [InlineData("""{"model":{"type":"WordPiece","vocab":{"[UNK]":0}},"pre_tokenizer":{"type":"BertPreTokenizer"},"post_processor":{"type":"BertProcessing","cls":[],"sep":[]}}""")]
+    [InlineData("""{"model":{"type":"WordPiece","vocab":{"[UNK]":0}},"pre_tokenizer":{"type":"BertPreTokenizer"},"post_processor":{"type":"TemplateProcessing","special_tokens":{},"single":[{"SpecialToken":{"type_id":0}}],"pair":[]}}""")]
     public void A_tokenizer_json_of_another_form_is_refused_too(string json)
     {
         File.WriteAllText(folder.File("tokenizer.json"), json);

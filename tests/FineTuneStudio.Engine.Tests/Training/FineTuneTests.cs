@@ -155,6 +155,51 @@ public sealed class FineTuneTests(WholeRun whole) : IClassFixture<WholeRun>, IDi
     }
 
     [Fact]
+    public void A_person_who_cancels_amid_an_evaluation_does_not_wait_for_its_end()
+    {
+        var job = SmallTexts.Job(folder.Path, validation: 640);
+        var (asked, askedAfterStep15) = (0, 0);
+        var events = new List<TrainingEvent>();
+        var result = FineTune.Run(job, events.Add, () =>
+        {
+            asked++;
+            if (events.OfType<StepDone>().LastOrDefault()?.Step != 15) return StopRequest.None;
+            return ++askedAfterStep15 == 3 ? StopRequest.Cancel : StopRequest.None;
+        }, default);
+        Assert.Equal(new(FineTuneOutcome.Cancelled, 0, double.NaN, 15, null), result);
+        // 15 steps, then two of the evaluation's ten batches and the answer before the third.
+        Assert.Equal(18, asked);
+        Assert.Empty(events.OfType<EvaluationDone>());
+    }
+
+    [Fact]
+    public void A_base_inside_the_folders_that_a_run_replaces_is_refused_and_kept()
+    {
+        var job = SmallTexts.Job(folder.Path, SmallTexts.Recipe with { Epochs = 1 });
+        var best = SmallTexts.Run(job).Result.BestFolder!;
+        Assert.Equal("The base model lies in the folder best of the output folder, which the run replaces; choose another output folder.",
+            Assert.Throws<TrainingException>(() => SmallTexts.Run(job with { BaseFolder = best })).Message);
+        Assert.True(File.Exists(Path.Combine(best, "model.safetensors")));
+        var (next, _) = SmallTexts.Run(job with { BaseFolder = best, OutputFolder = folder.File("next") });
+        Assert.Equal(FineTuneOutcome.Finished, next.Outcome);
+    }
+
+    [Fact]
+    public void A_tokenizer_that_makes_nothing_of_a_text_trains_and_predicts_all_the_same()
+    {
+        var bare = folder.File("bare");
+        Directory.CreateDirectory(bare);
+        foreach (var name in new[] { "config.json", "model.safetensors" }) File.Copy(Path.Combine(Repository.PracticeModel, name), Path.Combine(bare, name));
+        var tokenizer = JsonNode.Parse(File.ReadAllText(Path.Combine(Repository.PracticeModel, "tokenizer.json")))!;
+        tokenizer["post_processor"] = null;
+        File.WriteAllText(Path.Combine(bare, "tokenizer.json"), tokenizer.ToJsonString());
+        var job = SmallTexts.Job(folder.File("out"), SmallTexts.Recipe with { Epochs = 1, BatchSize = 1 }, train: 6, validation: 3) with { BaseFolder = bare };
+        var (result, _) = SmallTexts.Run(job with { Train = [.. job.Train, new(99, "", 0)] });
+        using var classifier = TextClassifier.Load(result.BestFolder!);
+        Assert.Equal(1, classifier.Predict([""])[0].Sum(), 5);
+    }
+
+    [Fact]
     public void Without_evaluations_the_last_weights_are_the_model()
     {
         var (result, events) = SmallTexts.Run(SmallTexts.Job(folder.Path, SmallTexts.Recipe with { Epochs = 1, EvaluationsPerEpoch = 0 }, validation: 0));
@@ -213,6 +258,12 @@ public sealed class FineTuneTests(WholeRun whole) : IClassFixture<WholeRun>, IDi
         // A padded batch holds a few tensors more than one without a mask, so the tops are compared.
         Assert.Equal(live[..100].Max(), live[^100..].Max());
         // Without help from the garbage collector: whatever a run makes, it frees.
+        Assert.Equal(before, torch.Tensor.TotalCount);
+
+        Assert.Throws<TrainingException>(() => SmallTexts.Run(job with { Recipe = job.Recipe with { MaxLength = 256 } }));
+        using var cancelled = new CancellationTokenSource();
+        cancelled.Cancel();
+        Assert.ThrowsAny<OperationCanceledException>(() => SmallTexts.Run(job, cancel: cancelled.Token));
         Assert.Equal(before, torch.Tensor.TotalCount);
     }
 
