@@ -1,13 +1,16 @@
 using System.Reflection;
 using System.Text.Json;
 using System.Text.RegularExpressions;
+using FineTuneStudio.Checklists;
 using FineTuneStudio.Datasets;
 using FineTuneStudio.Projects;
+using FineTuneStudio.Reports;
 using FineTuneStudio.Review;
 using FineTuneStudio.Runs;
 using FineTuneStudio.Tests.Reports;
 using Microsoft.AspNetCore.Components;
 using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Playwright;
 
 namespace FineTuneStudio.Tests.Shell;
@@ -16,7 +19,7 @@ namespace FineTuneStudio.Tests.Shell;
 public sealed class RouteWalkTests(StudioFixture app, Browser browser) : IClassFixture<StudioFixture>, IClassFixture<Browser>
 {
     /// A route, and an address of it that has something to show; {p} is the project, {invitation} and {reset} are links made for the walk.
-    private sealed record Stop(string Route, string Address, bool SignedIn = true, bool Empty = false);
+    private sealed record Stop(string Route, string Address, bool SignedIn = true, bool Empty = false, string? Press = null);
 
     private static readonly Stop[] Walk =
     [
@@ -31,6 +34,7 @@ public sealed class RouteWalkTests(StudioFixture app, Browser browser) : IClassF
         new("/p/{project}/runs", "/p/{p}/runs"), new("/p/{project}/runs/new", "/p/{p}/runs/new"), new("/p/{project}/runs/{run:int}", "/p/{p}/runs/1"),
         new("/p/{project}/checklist", "/p/{p}/checklist"), new("/p/{project}/reports", "/p/{p}/reports"), new("/p/{project}/reports/{report:int}", "/p/{p}/reports/1"),
         new("/p/{project}/model/{run:int}", "/p/{p}/model/1"),
+        new("/p/{project}/data/upload/{import:int?}", "/p/{p}/data/upload/{import}"), new("/account/second-step", "/account/second-step", Press: "Set up an authenticator app"),
         // The same pages of a project that has nothing yet.
         .. new[] { "", "/data", "/review", "/split", "/base-models", "/runs", "/runs/new", "/runs/7", "/checklist", "/reports", "/reports/7", "/model/7" }.Select(page => new Stop("/p/{project}" + page, "/p/{e}" + page, Empty: true)),
     ];
@@ -49,15 +53,19 @@ public sealed class RouteWalkTests(StudioFixture app, Browser browser) : IClassF
     {
         var (run, words) = await Content();
         var faults = new List<string>();
-        foreach (var theme in new[] { "light", "dark" })
+        // Both colours at once: most of a visit is waiting.
+        await Task.WhenAll(new[] { "light", "dark" }.Select(async theme =>
         {
-            var inside = await Enter(theme, run.Engineer.Mail);
+            var inside = await Enter(theme, theme == "light" ? run.Engineer.Mail : words["second"]);
             var outside = await Enter(theme, null);
             foreach (var stop in Walk.Where(s => s.Empty || Routes.Contains(s.Route)))
-                faults.AddRange(await Visit(stop.SignedIn ? inside : outside, stop, words, theme));
+            {
+                var found = await Visit(stop.SignedIn ? inside : outside, stop, words, theme);
+                lock (faults) faults.AddRange(found);
+            }
             await inside.Context.CloseAsync();
             await outside.Context.CloseAsync();
-        }
+        }));
         Assert.True(faults.Count == 0, string.Join("\n", faults));
     }
 
@@ -97,11 +105,14 @@ public sealed class RouteWalkTests(StudioFixture app, Browser browser) : IClassF
         try
         {
             await page.SetViewportSizeAsync(1280, 900);
-            var answer = await page.GotoAsync(words.Aggregate(stop.Address, (a, w) => a.Replace("{" + w.Key + "}", w.Value)));
+            var address = words.Aggregate(stop.Address, (a, w) => a.Replace("{" + w.Key + "}", w.Value));
+            var answer = await page.GotoAsync(address);
             if (answer?.Ok != true) faults.Add($"{stop.Route} {theme}: answered {answer?.Status}.");
             await page.Locator("h1").First.WaitForAsync();
             await Assertions.Expect(page.GetByText("Loading…", new() { Exact = true })).ToHaveCountAsync(0);
+            if (stop.Press is { } press) await page.GetByRole(AriaRole.Button, new() { Name = press, Exact = true }).ClickAsync();
             if (await page.Locator("link[href*='material-dark']").CountAsync() > 0 != (theme == "dark")) faults.Add($"{stop.Route} {theme}: does not keep the colours that were chosen.");
+            if (new Uri(page.Url).AbsolutePath != new Uri(new Uri(page.Url), address).AbsolutePath) faults.Add($"{stop.Route} {theme}: led to {page.Url}.");
             foreach (var stopped in new[] { "This page stopped", "Not with your role", "Not here", "Please sign in" })
                 if (stop.Route != "/not-here/{Status:int?}" && await page.GetByRole(AriaRole.Heading, new() { Name = stopped, Exact = true }).CountAsync() > 0) faults.Add($"{stop.Route} {theme}: shows “{stopped}”.");
             foreach (var width in new[] { 1280, 390 })
@@ -109,7 +120,7 @@ public sealed class RouteWalkTests(StudioFixture app, Browser browser) : IClassF
                 await page.SetViewportSizeAsync(width, 900);
                 await page.WaitForTimeoutAsync(300);
                 var name = stop.Route.Trim('/') is { Length: > 0 } route ? Regex.Replace(route.Replace("p/{project}", "project"), "[^a-zA-Z]+", "-").Trim('-') : "projects";
-                await page.ScreenshotAsync(new() { Path = Path.Combine(Look.Folder, $"walk-{name}{(stop.Empty ? "-empty" : "")}-{theme}-{width}.png"), FullPage = true });
+                await page.ScreenshotAsync(new() { Path = Path.Combine(Look.Folder, $"walk-{name}{(stop.Empty ? "-empty" : stop.Press is not null || stop.Address.Contains("{import}") ? "-2" : "")}-{theme}-{width}.png"), FullPage = true });
                 faults.AddRange((await PageFaults.Find(page)).Select(f => $"{stop.Route} {theme} {width}: {f}"));
             }
         }
@@ -119,23 +130,40 @@ public sealed class RouteWalkTests(StudioFixture app, Browser browser) : IClassF
         return faults;
     }
 
-    /// A finished run with a report, the sample's thousand messages as a second version, decisions, rejected rows, an invitation, a long name.
+    /// A finished run with a signed report and answers beside it, the sample's messages with broken rows as a second version under review,
+    /// a file that waits for its columns to be named, a project with nothing, and long words everywhere.
     private async Task<(FinishedRun Run, IReadOnlyDictionary<string, string> Words)> Content()
     {
         var run = await FinishedRun.Make(app, "Customer messages of the northern region, routed to the teams that answer them");
+        var (id, engineer) = (run.Project.Id, run.Engineer);
         var approver = await run.Approver("Maximiliane Featherstonehaugh-Cholmondeley");
-        await run.Report();
-        var messages = Datasets.Tables.Read(File.OpenRead(Path.Combine(ContentRoot.Find([]), "sample", "customer-messages.csv"))).Rows;
-        var version = await app.NewVersion(run.Project, [.. messages.Select(r => (r.Text, r.Label)), (string.Concat(Enumerable.Repeat("unbroken", 60)), null), (string.Join(' ', Enumerable.Repeat("a rather long message", 80)), null)]);
         await using var db = app.Db;
-        await db.Users.Where(u => u.Id == run.Engineer.Id).ExecuteUpdateAsync(set => set.SetProperty(u => u.IsAdministrator, true));
+        await db.Users.Where(u => u.Id == engineer.Id).ExecuteUpdateAsync(set => set.SetProperty(u => u.IsAdministrator, true));
         for (var step = 1; step <= 32; step++)
             db.RunSteps.Add(new RunStep { RunId = run.RunId, Step = step, Epoch = step / 8.0, TrainLoss = 1.1 - step * 0.02 + (step % 3) * 0.03, LearningRate = 1e-3 * (1 - step / 32.0), GradientNorm = 1 + step % 4 * 0.2, ExamplesPerSecond = 210 + step, MemoryBytes = 410_000_000 });
         db.RunLog.Add(new RunLogLine { RunId = run.RunId, At = DateTime.UtcNow, Text = "Started on 2 threads with 120 rows." });
         await db.SaveChangesAsync();
-        var invitation = await run.Engineer.Do<InvitePerson, string>(i => i.Handle(run.Project.Id, [Role.Reviewer, Role.Labeler]));
-        var empty = await app.NewProject(run.Engineer, "Nothing here yet");
-        var reset = await run.Engineer.Do<ResetPassword, string>(r => r.MakeLink(approver.Id));
-        return (run, new Dictionary<string, string> { ["p"] = run.Project.Id, ["e"] = empty.Id, ["invitation"] = invitation, ["reset"] = reset });
+        await engineer.Do<AnswerChecklist, int>(async a => { await a.Handle(id, DosAndDonts.All[0].Key, Verdict.Kept, "Two people read every label of the third of March."); return 0; });
+        var report = await run.Report();
+        var hash = await db.Reports.Where(r => r.ProjectId == id && r.Number == report).Select(r => r.Hash!).SingleAsync();
+        await approver.Do<SignReport, int>(async s => { await s.Handle(id, report, false, "The majority label alone does as well as this model.", hash); return 0; });
+
+        var file = Path.Combine(app.Folder, "messages.csv");
+        await File.WriteAllTextAsync(file, await File.ReadAllTextAsync(Path.Combine(ContentRoot.Find([]), "sample", "customer-messages.csv"))
+            + $"{string.Concat(Enumerable.Repeat("unbroken", 60))},,email,\n{string.Join(' ', Enumerable.Repeat("a rather long message", 80))},wrong_exchange_rate_for_cash_withdrawal,email,\none cell too many,delivery,email,en-GB,x\n\"broken \"quote\",delivery,email,\n");
+        await using var scope = app.Services.CreateAsyncScope();
+        await scope.ServiceProvider.GetRequiredService<ImportFile>().Handle(id, engineer.Id, file, "customer-messages-of-the-northern-region-march-to-october-final-2.csv");
+        var rows = await engineer.Do<FindRows, FindRows.Queue>(f => f.Handle(id, 2, new RowFilter()));
+        await engineer.Do<DecideLabel, Outcome>(d => d.Handle(id, new Decision(2, rows.Ids[0], DecisionKind.Flag, 0)));
+        var import = await engineer.Do<ReceiveFile, ReceiveFile.Place>(r => r.Begin(id, "waiting-for-its-columns.csv", new FileInfo(file).Length, []));
+        await using (var chunk = File.OpenRead(file)) await engineer.Do<ReceiveFile, ReceiveFile.Place>(r => r.Append(id, import.Id, 0, chunk));
+        var empty = await app.NewProject(engineer, "Nothing here yet");
+        // A page that sets up a second step changes its person: the dark half of the walk is another one's.
+        var second = await app.NewPerson("Owen Owner");
+        await db.Users.Where(u => u.Id == second.Id).ExecuteUpdateAsync(set => set.SetProperty(u => u.IsAdministrator, true));
+        foreach (var project in new[] { run.Project, empty }) await app.Grant(project, second, Role.Owner, Role.Engineer);
+        var invitation = await engineer.Do<InvitePerson, string>(i => i.Handle(id, [Role.Reviewer, Role.Labeler]));
+        var reset = await engineer.Do<ResetPassword, string>(r => r.MakeLink(approver.Id));
+        return (run, new Dictionary<string, string> { ["p"] = id, ["e"] = empty.Id, ["import"] = $"{import.Id}", ["second"] = second.Mail, ["invitation"] = invitation, ["reset"] = reset });
     }
 }
