@@ -1,6 +1,6 @@
 namespace FineTuneStudio.Accounts;
 
-/// On a page, endpoint or use-case method that belongs to no project: says whom it serves and why that is safe.
+/// On a page, endpoint, use-case method or method that a script of a page calls, which belongs to no project: says whom it serves and why that is safe.
 [AttributeUsage(AttributeTargets.Class | AttributeTargets.Method)]
 public sealed class OpenAttribute(OpenTo whom, string why) : Attribute
 {

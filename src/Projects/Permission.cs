@@ -36,7 +36,7 @@ public static class Permissions
         Table.Single(line => line.Permission == permission).Roles.Any(roles.Contains);
 }
 
-/// On a page, endpoint, hub method or use-case method: what the caller needs in the project that it names.
+/// On a page, endpoint, hub method, use-case method or method that a script of a page calls: what the caller needs in the project that it names.
 /// The permission matrix test calls each of them as every role and fails where this and the behaviour differ.
 [AttributeUsage(AttributeTargets.Class | AttributeTargets.Method)]
 public sealed class NeedsAttribute(Permission permission) : Attribute

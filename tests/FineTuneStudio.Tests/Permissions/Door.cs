@@ -1,19 +1,29 @@
 using System.Reflection;
 using FineTuneStudio.Projects;
 using Microsoft.AspNetCore.Components;
-using Microsoft.AspNetCore.Http.Metadata;
+using Microsoft.AspNetCore.Components.Server.Circuits;
+using Microsoft.AspNetCore.Http.Connections;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.AspNetCore.Routing.Patterns;
 using Microsoft.AspNetCore.SignalR;
 using Microsoft.AspNetCore.StaticAssets;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.JSInterop;
 
 namespace FineTuneStudio.Tests.PermissionMatrix;
 
 /// A way into the product that somebody outside could try, and what it says about who may use it.
 public sealed record Door(string Name, NeedsAttribute? Needs, OpenAttribute? Open)
 {
-    public static Door Of(string name, IEnumerable<object> marks) => new(name, marks.OfType<NeedsAttribute>().FirstOrDefault(), marks.OfType<OpenAttribute>().FirstOrDefault());
+    private static Door Of(string name, IEnumerable<object> marks) => new(name, marks.OfType<NeedsAttribute>().FirstOrDefault(), marks.OfType<OpenAttribute>().FirstOrDefault());
+
+    public static Door Of(Type page) => Of($"The page {page.Name}", page.GetCustomAttributes());
+
+    public static Door Of(RouteEndpoint endpoint) => Of($"The endpoint {endpoint.DisplayName}", endpoint.Metadata);
+
+    /// A script holds an instance of a page only where the page was let in, so the page's mark serves for it; a static method any script may call.
+    public static Door Of(MethodInfo method) => Of($"{method.DeclaringType!.Name}.{method.Name}",
+        method.IsDefined(typeof(JSInvokableAttribute)) && !method.IsStatic ? method.GetCustomAttributes().Concat(method.DeclaringType.GetCustomAttributes()) : method.GetCustomAttributes());
 
     /// What is wrong with the mark alone, before anybody knocks.
     public string? Fault => (Needs, Open) switch
@@ -40,22 +50,26 @@ public static class Doors
 {
     public static IEnumerable<Type> Pages(Assembly assembly) => assembly.GetTypes().Where(t => t.GetCustomAttributes<RouteAttribute>().Any());
 
-    /// Every address that the server answers, less the framework's own:
-    /// static assets and their fallback (they hold nothing of anybody's), Blazor's circuit under _blazor and _framework (what it shows goes through the pages
-    /// and use cases below), and the connection endpoints of hubs (each hub method is knocked at by itself).
-    public static IEnumerable<RouteEndpoint> Endpoints(IServiceProvider services) => services.GetRequiredService<EndpointDataSource>().Endpoints.OfType<RouteEndpoint>()
-        .Where(e => e.Metadata.GetMetadata<StaticAssetDescriptor>() is null && e.Metadata.GetMetadata<HubMetadata>() is null)
-        .Where(e => e.RoutePattern.RawText?.TrimStart('/') is { } path && !path.StartsWith("_blazor") && !path.StartsWith("_framework") && path != "{**path:file}");
+    /// Blazor's own beside its circuit, whose content goes through the pages and use cases, and the fallback of the static assets.
+    private static readonly string[] Frameworks = ["/_blazor/disconnect/", "/_blazor/initializers/", "/_framework/opaque-redirect", "{**path:file}"];
 
-    /// The hubs and where they are mapped.
+    /// Every address that the server answers, less the framework's own, static assets (they hold nothing of anybody's) and the connections of hubs (each hub method is knocked at by itself).
+    public static IEnumerable<RouteEndpoint> Endpoints(IServiceProvider services) => services.GetRequiredService<EndpointDataSource>().Endpoints.OfType<RouteEndpoint>()
+        .Where(e => e.Metadata.GetMetadata<StaticAssetDescriptor>() is null && e.Metadata.GetMetadata<HubMetadata>() is null && !Frameworks.Contains(e.RoutePattern.RawText));
+
+    /// The hubs, less Blazor's circuit, and where they are mapped.
     public static IEnumerable<(Type Hub, string Path)> Hubs(IServiceProvider services) => services.GetRequiredService<EndpointDataSource>().Endpoints.OfType<RouteEndpoint>()
-        .Where(e => e.Metadata.GetMetadata<HubMetadata>() is not null && !e.RoutePattern.RawText!.EndsWith("/negotiate"))
-        .Select(e => (e.Metadata.GetMetadata<HubMetadata>()!.HubType, e.RoutePattern.RawText!))
-        .Where(h => h.HubType.Assembly == typeof(Program).Assembly).Distinct();
+        .Where(e => e.Metadata.GetMetadata<NegotiateMetadata>() is null && e.Metadata.GetMetadata<HubMetadata>() is { } hub && hub.HubType.Assembly != typeof(CircuitHandler).Assembly)
+        .Select(e => (e.Metadata.GetMetadata<HubMetadata>()!.HubType, e.RoutePattern.RawText!)).Distinct();
+
+    /// Methods that a script in the browser may call.
+    public static IEnumerable<MethodInfo> Callbacks(Assembly assembly) => assembly.GetTypes()
+        .SelectMany(t => t.GetMethods(BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Instance | BindingFlags.Static | BindingFlags.DeclaredOnly))
+        .Where(m => m.IsDefined(typeof(JSInvokableAttribute)));
 
     /// Classes of ours that the container hands out.
     public static IEnumerable<Type> Registered(IServiceCollection services, Assembly ours) =>
-        services.Where(s => !s.IsKeyedService).Select(s => s.ImplementationType ?? s.ImplementationInstance?.GetType() ?? s.ServiceType)
+        services.Select(s => s.IsKeyedService ? s.KeyedImplementationType ?? s.ServiceType : s.ImplementationType ?? s.ImplementationInstance?.GetType() ?? s.ServiceType)
             .Where(t => t.Assembly == ours && t.IsClass && !t.IsGenericTypeDefinition).Distinct();
 
     /// Public methods that a page, endpoint or hub could call. Left out: accessors, disposal, and what only fulfils a contract of the framework,

@@ -2,6 +2,7 @@ using System.Collections;
 using System.Reflection;
 using System.Runtime.CompilerServices;
 using FineTuneStudio.Projects;
+using Microsoft.AspNetCore.Components;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace FineTuneStudio.Tests.PermissionMatrix;
@@ -17,7 +18,7 @@ public static class Knock
 
     public static async Task<Denial?> In(IServiceProvider services, StudioFixture app, Type type, MethodInfo method, string project)
     {
-        var target = services.GetServices(Service(app, type)).First(s => s!.GetType() == type)!;
+        var target = typeof(IComponent).IsAssignableFrom(type) ? Component(services, type, project) : services.GetServices(Service(app, type)).First(s => s!.GetType() == type)!;
         using var stop = new CancellationTokenSource(TimeSpan.FromSeconds(5));
         var arguments = method.GetParameters().Select(p => Argument(p, project, stop.Token)).ToArray();
         return await Refused(() => method.Invoke(target, BindingFlags.DoNotWrapExceptions, null, arguments, null));
@@ -36,6 +37,16 @@ public static class Knock
 
     private static Type Service(StudioFixture app, Type type) => app.Registered.First(s => !s.IsKeyedService
         && (s.ServiceType == type || s.ImplementationType == type || s.ImplementationInstance?.GetType() == type)).ServiceType;
+
+    /// As the renderer makes it, less the rendering.
+    private static object Component(IServiceProvider services, Type type, string project)
+    {
+        var component = Activator.CreateInstance(type)!;
+        foreach (var property in type.GetProperties(BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Instance))
+            if (property.IsDefined(typeof(InjectAttribute))) property.SetValue(component, services.GetService(property.PropertyType));
+            else if (property.Name == "Project") property.SetValue(component, project);
+        return component;
+    }
 
     private static async Task Finish(object? result)
     {

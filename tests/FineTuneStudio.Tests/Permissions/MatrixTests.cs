@@ -2,10 +2,15 @@ using System.Net;
 using System.Reflection;
 using FineTuneStudio.Projects;
 using Microsoft.AspNetCore.Components;
+using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Components.Endpoints;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.AspNetCore.SignalR;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Microsoft.JSInterop;
 using Microsoft.Playwright;
 
 namespace FineTuneStudio.Tests.PermissionMatrix;
@@ -19,7 +24,7 @@ public sealed class MatrixTests(StudioFixture app, Browser browser) : IClassFixt
     [Fact]
     public void Every_door_says_who_may_use_it()
     {
-        var faults = MarkFaults(Doors.Pages(Ours), Doors.Endpoints(app.Services), Doors.Registered(app.Registered, Ours), Doors.Hubs(app.Services).Select(h => h.Hub));
+        var faults = MarkFaults(Ours, app.Services, app.Registered);
         Assert.True(faults.Count == 0, string.Join("\n", faults));
     }
 
@@ -37,7 +42,7 @@ public sealed class MatrixTests(StudioFixture app, Browser browser) : IClassFixt
             foreach (var endpoint in endpoints)
                 foreach (var method in endpoint.Metadata.GetMetadata<HttpMethodMetadata>()?.HttpMethods ?? ["GET"])
                 {
-                    var door = Of(endpoint);
+                    var door = Door.Of(endpoint);
                     if (door.Fault is not null) continue; // reported by the test above
                     var path = Doors.PathOf(endpoint, project.Id);
                     // A sign-out that is let in would end the caller's knocking; without its token it is refused with 400.
@@ -59,7 +64,7 @@ public sealed class MatrixTests(StudioFixture app, Browser browser) : IClassFixt
         foreach (var type in Doors.Registered(app.Registered, Ours))
             foreach (var method in Doors.Methods(type))
             {
-                var door = Of(method);
+                var door = Door.Of(method);
                 if (door.Fault is not null) continue;
                 if (door.Needs is not null && method.GetParameters() is not [{ ParameterType: var first, Name: "projectId" }, ..]) { faults.Add($"{door.Name} needs a right in a project, but its first parameter is not “projectId”."); continue; }
                 foreach (var caller in callers)
@@ -73,6 +78,19 @@ public sealed class MatrixTests(StudioFixture app, Browser browser) : IClassFixt
         Assert.True(called > 100, $"Only {called} calls were made.");
     }
 
+    /// Those that lean on their page's mark are behind the page, which is knocked at above.
+    [Fact]
+    public async Task Methods_that_scripts_call_let_in_and_turn_away_as_their_own_mark_says()
+    {
+        var (project, callers) = await Caller.Everybody(app);
+        var faults = new List<string>();
+        foreach (var method in Doors.Callbacks(Ours).Where(m => m.IsDefined(typeof(NeedsAttribute)) || m.IsDefined(typeof(OpenAttribute))))
+            foreach (var caller in callers)
+                if (await Knock.At(method.DeclaringType!, method, caller, project.Id) is var refused && refused != Door.Of(method).Refuses(caller))
+                    faults.Add($"{Door.Of(method).Name} as {caller}: {Word(refused)}, expected {Word(Door.Of(method).Refuses(caller))}.");
+        Assert.True(faults.Count == 0, string.Join("\n", faults));
+    }
+
     [Fact]
     public async Task Hub_methods_let_in_and_turn_away_as_the_table_says()
     {
@@ -81,35 +99,7 @@ public sealed class MatrixTests(StudioFixture app, Browser browser) : IClassFixt
         foreach (var (hub, path) in Doors.Hubs(app.Services))
             foreach (var method in Doors.Methods(hub))
                 foreach (var caller in callers)
-                    if (Of(method).Fault is null && await HubFault(Of(method), path, method, caller, project.Id) is { } fault) faults.Add(fault);
-        Assert.True(faults.Count == 0, string.Join("\n", faults));
-    }
-
-    [Fact]
-    public async Task A_role_taken_away_while_the_page_is_open_ends_every_use_case_of_it()
-    {
-        var owner = await app.NewPerson("Owner");
-        var member = await app.NewPerson("Member");
-        var project = await app.NewProject(owner, "Taken away");
-        await app.Grant(project, member, Role.Owner);
-        var page = await browser.Open(app.Url);
-        await page.SignIn(member.Mail);
-        await page.GotoAsync($"/p/{project.Id}/settings");
-        await page.GetByLabel("Name").FillAsync("Renamed after the end");
-        await owner.Do<ManageTeam>(m => m.SetRoles(project.Id, member.Id, new HashSet<Role>()));
-        await page.GetByRole(AriaRole.Button, new() { Name = "Save" }).ClickAsync();
-        await Assertions.Expect(page.GetByText($"There is no project “{project.Id}”, or you are not a member of it.")).ToBeVisibleAsync();
-        await using var db = app.Db;
-        Assert.Equal("Taken away", db.Projects.Single(p => p.Id == project.Id).Name);
-        // The same scope, as a circuit keeps it: let in before, turned away after.
-        await app.Grant(project, member, Role.Engineer);
-        await using var circuit = member.Scope();
-        var faults = new List<string>();
-        var methods = Doors.Registered(app.Registered, Ours).SelectMany(t => Doors.Methods(t).Select(m => (t, m))).Where(x => Of(x.m) is { Needs: not null, Fault: null }).ToList();
-        Assert.NotNull(await circuit.ServiceProvider.GetRequiredService<ProjectAccess>().Require(project.Id, Permission.LaunchRun));
-        await owner.Do<ManageTeam>(m => m.SetRoles(project.Id, member.Id, new HashSet<Role>()));
-        foreach (var (type, method) in methods)
-            if (await Knock.In(circuit.ServiceProvider, app, type, method, project.Id) is not Denial.NoSuchProject) faults.Add($"{type.Name}.{method.Name} still answers.");
+                    if (Door.Of(method).Fault is null && await HubFault(Door.Of(method), path, method, caller, project.Id) is { } fault) faults.Add(fault);
         Assert.True(faults.Count == 0, string.Join("\n", faults));
     }
 
@@ -132,18 +122,30 @@ public sealed class MatrixTests(StudioFixture app, Browser browser) : IClassFixt
     }
 
     [Fact]
-    public void A_planted_unmarked_page_endpoint_class_and_hub_is_found()
+    public async Task A_planted_unmarked_page_endpoint_class_hub_and_callback_is_found()
     {
-        var services = new ServiceCollection();
-        services.AddScoped<PlantedUseCase>();
-        var endpoint = new RouteEndpoint(_ => Task.CompletedTask, Microsoft.AspNetCore.Routing.Patterns.RoutePatternFactory.Parse("/api/p/{project}/planted"), 0, null, "planted");
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.WebHost.UseUrls("http://127.0.0.1:0");
+        builder.Logging.ClearProviders();
+        builder.Services.AddSignalR();
+        builder.Services.AddScoped<PlantedUseCase>();
+        builder.Services.AddKeyedScoped<PlantedKeyed>("key");
+        await using var planted = builder.Build();
+        planted.MapGet("/api/p/{project}/planted", () => "").WithDisplayName("planted");
+        planted.MapGet("/_blazor/planted", () => "").WithDisplayName("planted beside the framework's");
+        planted.MapHub<PlantedHub>("/hubs/planted");
+        await planted.StartAsync();
         Assert.Equal(
         [
             "The page PlantedPage carries neither Needs nor Open: say who may use it.",
             "The endpoint planted carries neither Needs nor Open: say who may use it.",
+            "The endpoint planted beside the framework's carries neither Needs nor Open: say who may use it.",
             "PlantedUseCase.Handle carries neither Needs nor Open: say who may use it.",
+            "PlantedKeyed.Handle carries neither Needs nor Open: say who may use it.",
             "PlantedHub.Send carries neither Needs nor Open: say who may use it.",
-        ], MarkFaults([typeof(PlantedPage)], [endpoint], Doors.Registered(services, typeof(PlantedUseCase).Assembly), [typeof(PlantedHub)]));
+            "PlantedPage.Called carries neither Needs nor Open: say who may use it.",
+            "PlantedGuardedPage.CalledByAnyScript carries neither Needs nor Open: say who may use it.",
+        ], MarkFaults(typeof(MatrixTests).Assembly, planted.Services, builder.Services));
     }
 
     [Fact]
@@ -151,7 +153,7 @@ public sealed class MatrixTests(StudioFixture app, Browser browser) : IClassFixt
     {
         var (_, callers) = await Caller.Everybody(app);
         var viewer = callers.Single(c => c.Role == Role.Viewer);
-        var door = Of(typeof(PlantedUseCase).GetMethod(nameof(PlantedUseCase.Forgets))!);
+        var door = Door.Of(typeof(PlantedUseCase).GetMethod(nameof(PlantedUseCase.Forgets))!);
         Assert.Equal(Denial.RoleMissing, door.Refuses(viewer));
         Assert.Null(await Knock.Refused(() => new PlantedUseCase().Forgets("matrix")));
         var stranger = callers.Single(c => c.Name == "stranger");
@@ -162,13 +164,10 @@ public sealed class MatrixTests(StudioFixture app, Browser browser) : IClassFixt
         Assert.Null(AnswerFault(door, callers.Single(c => c.Role == Role.Engineer), "POST", "/x", 400, null, ""));
     }
 
-    private static List<string> MarkFaults(IEnumerable<Type> pages, IEnumerable<RouteEndpoint> endpoints, IEnumerable<Type> classes, IEnumerable<Type> hubs) =>
-        [.. pages.Select(p => Door.Of($"The page {p.Name}", p.GetCustomAttributes())).Concat(endpoints.Select(Of)).Concat(classes.Concat(hubs).SelectMany(Doors.Methods).Select(Of))
+    private static List<string> MarkFaults(Assembly ours, IServiceProvider server, IServiceCollection registered) =>
+        [.. Doors.Pages(ours).Select(Door.Of).Concat(Doors.Endpoints(server).Select(Door.Of))
+            .Concat(Doors.Registered(registered, ours).Concat(Doors.Hubs(server).Select(h => h.Hub)).SelectMany(Doors.Methods).Concat(Doors.Callbacks(ours)).Select(Door.Of))
             .Select(d => d.Fault).OfType<string>().Distinct()];
-
-    private static Door Of(RouteEndpoint endpoint) => Door.Of($"The endpoint {endpoint.DisplayName}", endpoint.Metadata);
-
-    private static Door Of(MethodInfo method) => Door.Of($"{method.DeclaringType!.Name}.{method.Name}", method.GetCustomAttributes());
 
     /// A 404 that speaks of a project is the gate's; any other comes from behind it, about a thing that the project does not have.
     private static string? AnswerFault(Door door, Caller caller, string method, string path, int status, string? location, string body)
@@ -202,8 +201,22 @@ public sealed class MatrixTests(StudioFixture app, Browser browser) : IClassFixt
 
     private static string Word(Denial? denial) => denial is null ? "let in" : $"refused with {denial}";
 
-    [Microsoft.AspNetCore.Components.Route("/planted")]
-    private sealed class PlantedPage : ComponentBase;
+    [Route("/planted")]
+    private sealed class PlantedPage : ComponentBase
+    {
+        [JSInvokable]
+        public void Called() { }
+    }
+
+    [Route("/p/{project}/planted"), Needs(Permission.ViewProject)]
+    private sealed class PlantedGuardedPage : ComponentBase
+    {
+        [JSInvokable]
+        public void Called() { }
+
+        [JSInvokable]
+        public static void CalledByAnyScript() { }
+    }
 
     public sealed class PlantedUseCase
     {
@@ -211,6 +224,11 @@ public sealed class MatrixTests(StudioFixture app, Browser browser) : IClassFixt
 
         [Needs(Permission.LaunchRun)]
         public Task Forgets(string projectId) => Task.FromResult(projectId);
+    }
+
+    private sealed class PlantedKeyed
+    {
+        public Task Handle(string projectId) => Task.FromResult(projectId);
     }
 
     private sealed class PlantedHub : Hub

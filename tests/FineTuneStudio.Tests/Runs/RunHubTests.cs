@@ -15,12 +15,15 @@ public sealed class RunHubTests(StudioFixture app, Browser browser) : IClassFixt
           c.on('Progress', u => window.points += u.steps.length);
           c.on('Ended', s => window.ended = s);
           await c.start();
+          window.hub = c;
           try { const h = await c.invoke('Watch', project, run, 0); return 'history ' + h.steps.length; } catch (e) { return String(e.message); }
         }
         """;
 
+    private const string Again = "async ([project, run]) => { try { await window.hub.invoke('Watch', project, run, 0); return 'joined'; } catch (e) { return String(e.message); } }";
+
     [Fact]
-    public async Task Only_members_watch_and_who_loses_the_role_receives_nothing_more()
+    public async Task Only_members_watch_and_who_loses_the_role_receives_nothing_more_and_cannot_join_again()
     {
         var scene = await Scene.Make(app, "Hub", rows: 600);
         var viewer = await app.NewPerson("Viewer");
@@ -39,10 +42,13 @@ public sealed class RunHubTests(StudioFixture app, Browser browser) : IClassFixt
         var page = await browser.Open(app.Url);
         await page.SignIn(viewer.Mail);
         Assert.StartsWith("history ", await page.EvaluateAsync<string>(Watch, new object[] { scene.Project.Id, number }));
+        Assert.EndsWith("HubException: There is no run 7 in this project.", await page.EvaluateAsync<string>(Again, new object[] { scene.Project.Id, 7 }));
         await page.WaitForFunctionAsync("() => window.points > 10", null, new() { Timeout = 30_000 });
         await using (var db = app.Db) await db.Memberships.Where(m => m.UserId == viewer.Id).ExecuteDeleteAsync();
         await page.WaitForFunctionAsync("() => window.ended !== ''", null, new() { Timeout = 30_000 });
         Assert.Equal("You are no longer a member of this project, or this sign-in has ended; nothing more is shown.", await page.EvaluateAsync<string>("() => window.ended"));
+        foreach (var join in new[] { Again, Watch })
+            Assert.EndsWith("There is no project “hub”, or you are not a member of it. Ask its owner for an invitation.", await page.EvaluateAsync<string>(join, new object[] { scene.Project.Id, number }));
         var points = await page.EvaluateAsync<int>("() => window.points");
         await page.WaitForTimeoutAsync(1500);
         Assert.Equal(points, await page.EvaluateAsync<int>("() => window.points"));
