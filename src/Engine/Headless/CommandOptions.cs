@@ -29,6 +29,30 @@ internal sealed class CommandOptions
 
     public string Required(string name) => Optional(name) ?? throw new CommandException($"{name} is missing.");
 
+    public string RequiredFolder(string name) => Required(name) is var path && Directory.Exists(path) ? path
+        : throw new CommandException($"{name} is {path}, but there is no such folder.");
+
+    /// <summary>A file to be written, refused before the work where it cannot be.</summary>
+    public string RequiredTarget(string name)
+    {
+        var path = Required(name);
+        if (Directory.Exists(path)) throw new CommandException($"{name} is {path}, which is a folder; name a file.");
+        return Path.GetDirectoryName(Path.GetFullPath(path)) is { } folder && Directory.Exists(folder) ? path
+            : throw new CommandException($"{name} is {path}, but there is no folder {Path.GetDirectoryName(path)}; make it first.");
+    }
+
+    /// <summary>A folder to write into, made where it is missing, before the work.</summary>
+    public string RequiredOutputFolder(string name)
+    {
+        var path = Required(name);
+        try { Directory.CreateDirectory(path); }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new CommandException($"{name} is {path}, which cannot be made: {e.Message}");
+        }
+        return path;
+    }
+
     public double Share(string name, double otherwise) => Optional(name) is not { } text ? otherwise
         : double.TryParse(text, System.Globalization.CultureInfo.InvariantCulture, out var share) && share is >= 0 and < 1 ? share
         : throw new CommandException($"{name} is \"{text}\"; expected a share from 0 to below 1, such as 0.1.");

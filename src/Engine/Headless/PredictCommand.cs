@@ -7,7 +7,7 @@ using FineTuneStudio.Engine.Weights;
 namespace FineTuneStudio.Engine.Headless;
 
 /// <summary>
-/// <c>predict --model folder --data file.csv --out scores.csv [--text column] [--max-length 128]</c>: labels every row. The
+/// <c>predict --model folder --data file.csv --out scores.csv [--text column] [--max-length 128] [--json]</c>: labels every row. The
 /// result has the input's columns, then <c>predicted_label</c>, <c>probability</c> and a column of probabilities a label.
 /// </summary>
 public static class PredictCommand
@@ -20,14 +20,15 @@ public static class PredictCommand
         string? partial = null;
         try
         {
-            var options = new CommandOptions("predict", args, ["--model", "--data", "--out", "--text", "--max-length"], []);
-            var (folder, data, target) = (options.Required("--model"), options.Required("--data"), options.Required("--out"));
+            var options = new CommandOptions("predict", args, ["--model", "--data", "--out", "--text", "--max-length"], ["--json"]);
+            var (folder, data, target) = (options.RequiredFolder("--model"), options.Required("--data"), options.RequiredTarget("--out"));
             if (!int.TryParse(options.Optional("--max-length") ?? "128", out var maxLength) || maxLength is < 8 or > 512)
                 throw new CommandException($"--max-length is \"{options.Optional("--max-length")}\"; expected a whole number from 8 to 512.");
             using var classifier = TextClassifier.Load(folder);
             using var csv = new CsvRows(data);
             var text = csv.Column(options.Optional("--text") ?? "text");
             partial = target + ".partial";
+            var progress = new PredictProgress(output, options.Has("--json"));
             var rows = 0;
             using (var writer = CsvWriter.ToFile(partial))
             {
@@ -43,21 +44,22 @@ public static class PredictCommand
                     }
                     rows += held.Count;
                     held.Clear();
+                    progress.Show(rows);
                 }
                 while (csv.Next())
                 {
                     held.Add(Enumerable.Range(0, csv.Header.Length).Select(i => csv[i]).ToArray());
                     if (held.Count == RowsHeld) Score();
                 }
-                Score();
+                if (held.Count > 0) Score();
             }
             File.Move(partial, target, overwrite: true);
-            output.WriteLine($"{rows} rows scored with {classifier.Labels.Count} labels, in {target}");
+            progress.End(rows, classifier.Labels.Count, target);
             return 0;
         }
         catch (Exception e) when (e is CommandException or TrainingException or WeightFileException or TokenizerFileException or IOException or UnauthorizedAccessException)
         {
-            if (partial is not null) File.Delete(partial);
+            if (File.Exists(partial)) File.Delete(partial);
             error.WriteLine(e.Message);
             return 1;
         }

@@ -68,7 +68,7 @@ public static class TrainCommand
 
         var test = options.Optional("--test") is { } file ? ReadRows(file, text, label).Select(Numbered).ToList() : null;
         var parts = SplitRows.ByLabel(rows.Select(Numbered).ToList(), options.Share("--validation-share", 0.1), test is null ? options.Share("--test-share", 0.1) : 0, recipe.Seed);
-        return (new(recipe, options.Required("--base"), labels, parts.Train, parts.Validation, options.Required("--out")), test ?? parts.Test);
+        return (new(recipe, options.RequiredFolder("--base"), labels, parts.Train, parts.Validation, options.RequiredOutputFolder("--out")), test ?? parts.Test);
     }
 
     private static List<(long Line, string Text, string Label)> ReadRows(string path, string text, string label)

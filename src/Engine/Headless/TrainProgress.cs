@@ -9,14 +9,16 @@ namespace FineTuneStudio.Engine.Headless;
 /// <summary>Shows a run on a terminal as one line that renews itself, or as one JSON object a line for programs.</summary>
 internal sealed class TrainProgress(TextWriter output, bool json)
 {
-    private static readonly JsonSerializerOptions Format = new()
+    internal static readonly JsonSerializerOptions Format = new()
     {
         PropertyNamingPolicy = JsonNamingPolicy.CamelCase, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
         NumberHandling = System.Text.Json.Serialization.JsonNumberHandling.AllowNamedFloatingPointLiterals,
     };
 
     // A file or a pipe keeps every line, so there only evaluations are worth one.
-    private readonly bool renews = !json && ReferenceEquals(output, Console.Out) && !Console.IsOutputRedirected;
+    private readonly bool renews = !json && IsTerminal(output);
+
+    internal static bool IsTerminal(TextWriter output) => ReferenceEquals(output, Console.Out) && !Console.IsOutputRedirected;
 
     public void Start(FineTuneJob job, int testRows)
     {

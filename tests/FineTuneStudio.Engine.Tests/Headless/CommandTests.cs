@@ -73,6 +73,9 @@ public sealed class CommandTests : IDisposable
         Assert.Equal(0, Train("--resume").Code);
     }
 
+    private (int Code, string[] Output, string Error) Predict(string target) =>
+        Call(PredictCommand.Run, "--model", Repository.PracticeModel, "--data", folder.File("data.csv"), "--text", "message", "--out", target);
+
     [Fact]
     public void What_is_wrong_with_a_command_is_one_sentence_and_the_exit_code_is_not_0()
     {
@@ -81,6 +84,12 @@ public sealed class CommandTests : IDisposable
         Assert.StartsWith("train does not know --datta; it takes --recipe, --data, ", Call(TrainCommand.Run, "train", "--datta", "x").Error);
         Assert.Equal((1, "--data needs a value after it."), Said(Call(TrainCommand.Run, "--data", "--json")));
         Assert.Equal((1, "--validation-share is \"2\"; expected a share from 0 to below 1, such as 0.1."), Said(Train("--validation-share", "2")));
+        Assert.Equal((1, "--base is nowhere, but there is no such folder."), Said(Call(TrainCommand.Run, "--data", folder.File("data.csv"), "--text", "message", "--label", "kind", "--base", folder.File("nowhere"), "--out", folder.File("out"))));
+        Assert.Equal((1, "--model is nowhere, but there is no such folder."), Said(Call(PredictCommand.Run, "--model", folder.File("nowhere"), "--data", folder.File("data.csv"), "--out", folder.File("scores.csv"))));
+        Assert.Equal((1, "--out is out, which is a folder; name a file."), Said(Predict(Directory.CreateDirectory(folder.File("out")).FullName)));
+        Assert.Equal((1, "--out is none/scores.csv, but there is no folder none; make it first."), Said(Predict(folder.File("none/scores.csv"))));
+        Assert.StartsWith("--out is data.csv, which cannot be made: ", Said(Call(TrainCommand.Run, "--data", folder.File("data.csv"), "--text", "message", "--label", "kind", "--base", Repository.PracticeModel, "--out", folder.File("data.csv"))).Item2);
+        Assert.Equal((1, "There is no recipe nothing.json."), Said(Call(TrainCommand.Run, "--recipe", folder.File("nothing.json"))));
         Assert.Equal((1, "There is no file nothing.csv."), Said(Call(TrainCommand.Run, "--data", folder.File("nothing.csv"))));
         Assert.Equal((1, "data.csv has no column \"label\"; its columns are \"message\", \"kind\"."), Said(Call(TrainCommand.Run, "--data", folder.File("data.csv"), "--text", "message")));
         File.WriteAllText(folder.File("recipe.json"), """{ "epoch": 2 }""");
@@ -93,9 +102,29 @@ public sealed class CommandTests : IDisposable
         Assert.StartsWith("latin.csv is not UTF-8", Said(Call(TrainCommand.Run, "--data", folder.File("latin.csv"))).Item2);
         File.WriteAllText(folder.File("quotes.csv"), "text,label\nsay \"hi\" now,a\n");
         Assert.Equal((1, "quotes.csv, line 2: a quote stands where none may stand or is never closed; quote the whole cell and double the quotes in it."), Said(Call(TrainCommand.Run, "--data", folder.File("quotes.csv"))));
-        Assert.Equal((1, "--max-length is \"9999\"; expected a whole number from 8 to 512."), Said(Call(PredictCommand.Run, "--model", "x", "--data", "y", "--out", "z", "--max-length", "9999")));
+        Assert.Equal((1, "--max-length is \"9999\"; expected a whole number from 8 to 512."), Said(Call(PredictCommand.Run, "--model", Repository.PracticeModel, "--data", "y", "--out", "z", "--max-length", "9999")));
         Assert.Equal((1, "data.csv has no column \"text\"; its columns are \"message\", \"kind\"."), Said(Call(PredictCommand.Run, "--model", Repository.PracticeModel, "--data", folder.File("data.csv"), "--out", folder.File("scores.csv"))));
         Assert.False(File.Exists(folder.File("scores.csv")));
+    }
+
+    [Fact]
+    public void The_commands_of_the_README_run_as_written()
+    {
+        var lines = File.ReadAllLines(Path.Combine(Repository.Root, "README.md")).SkipWhile(l => l != "## Without a browser").SkipWhile(l => l != "```").Skip(1).TakeWhile(l => l != "```").ToList();
+        Assert.Equal(["echo", "./studio", "./studio"], lines.Select(l => l.Split(' ')[0]));
+        var recipe = System.Text.RegularExpressions.Regex.Match(lines[0], "^echo '(?<json>[^']*)' > recipe.json$").Groups["json"].Value;
+        File.WriteAllText(folder.File("recipe.json"), recipe);
+        // What is read lies in the repository, what is written goes to this test's folder.
+        string[] Arguments(string line) => [.. line.Split(' ').Skip(1).Select(a => a.StartsWith("sample/") ? Path.Combine(Repository.Root, a) : a.StartsWith("--") || !a.Contains('.') && a is not "trained" and not "trained/best" ? a : folder.File(a))];
+        var trained = Call(TrainCommand.Run, Arguments(lines[1]));
+        Assert.Equal((0, ""), (trained.Code, trained.Error));
+        var predicted = Call(PredictCommand.Run, [.. Arguments(lines[2]), "--json"]);
+        Assert.Equal((0, ""), (predicted.Code, predicted.Error));
+        var events = predicted.Output.Select(l => JsonDocument.Parse(l).RootElement).ToList();
+        Assert.Equal(["progress", "end"], events.Select(e => e.GetProperty("event").GetString()));
+        // One JSON object a line, the last with what was done.
+        Assert.InRange(events[^1].GetProperty("rows").GetInt32(), 1000, 1058);
+        Assert.Equal((8, folder.File("scores.csv")), (events[^1].GetProperty("labels").GetInt32(), events[^1].GetProperty("out").GetString()));
     }
 
     public void Dispose() => folder.Dispose();
