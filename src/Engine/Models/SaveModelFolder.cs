@@ -27,6 +27,8 @@ public static class SaveModelFolder
     {
         if (File.Exists(Path.Combine(folder, Weights)))
         {
+            // What a killed process left half written is no file of the model.
+            foreach (var half in Directory.EnumerateFiles(folder, Weights + ".*.tmp")) File.Delete(half);
             WriteWeights(model, baseFolder, Path.Combine(folder, Weights));
             return;
         }

@@ -158,6 +158,9 @@ sealed record WordPieceFiles(
     {
         if (!files.Vocabulary.ContainsKey(files.UnknownToken))
             throw new TokenizerFileException($"The vocabulary of {files.Vocabulary.Count} tokens lacks {files.UnknownToken}, the token for unknown words.");
+        // Encoding relies on it: the text stands in its template, and a second one only in that for pairs.
+        if (files.Single.Count(p => p.Token is null) == 0 || files.Single.Any(p => p.Token is null && p.Sequence != 0) || files.Pair.Count(p => p.Token is null) == 0)
+            throw new TokenizerFileException("tokenizer.json has a template that leaves out the text it is for.");
         int lowest = files.Vocabulary.Values.Concat(files.AddedTokens.Select(t => t.Id)).Concat(files.TemplateIds).Min();
         return lowest >= 0 ? files : throw new TokenizerFileException($"The tokenizer gives a token the id {lowest}; ids are whole numbers from 0.");
     }

@@ -55,7 +55,7 @@ internal static class Checkpoint
     {
         try
         {
-            var state = JsonSerializer.Deserialize<RunState>(File.ReadAllText(Path.Combine(folder, StateFile)))!;
+            var state = JsonSerializer.Deserialize<RunState>(File.ReadAllText(Path.Combine(folder, StateFile))) ?? throw new JsonException("state.json is empty");
             if (state.RecipeSha256 != recipeSha256) throw new TrainingException("The last checkpoint was made with another recipe, so the run cannot go on from it; start the run anew.");
             if (state.DataSha256 != dataSha256) throw new TrainingException("The last checkpoint was made with other train or validation rows, so the run cannot go on from it; start the run anew.");
             using var file = SafetensorsFile.Open(Path.Combine(folder, Path.GetFileName(state.WeightsFile!)));
@@ -75,7 +75,7 @@ internal static class Checkpoint
             }
             return state;
         }
-        catch (Exception broken) when (broken is JsonException or IOException or WeightFileException or ArgumentNullException or KeyNotFoundException or FormatException)
+        catch (Exception broken) when (broken is JsonException or IOException or WeightFileException or ArgumentNullException or KeyNotFoundException or FormatException or OverflowException)
         {
             throw new TrainingException($"The last checkpoint cannot be read ({broken.Message.TrimEnd('.')}); start the run anew.");
         }

@@ -121,6 +121,7 @@ public sealed class WordPieceTokenizerTests : IDisposable
     [InlineData("""{"model":{"type":"WordPiece","vocab":{"[UNK]":0}},"pre_tokenizer":{"type":"BertPreTokenizer"},"post_processor":{"type":"RobertaProcessing"}}""", "tokenizer.json has the post-processor RobertaProcessing; only TemplateProcessing and BertProcessing are supported.")]
     [InlineData("""{"model":{"type":"WordPiece","vocab":{"a":0}},"pre_tokenizer":{"type":"BertPreTokenizer"}}""", "The vocabulary of 1 tokens lacks [UNK], the token for unknown words.")]
     [InlineData("""{"model":{"type":"WordPiece","vocab":{"[UNK]":-3}},"pre_tokenizer":{"type":"BertPreTokenizer"}}""", "The tokenizer gives a token the id -3; ids are whole numbers from 0.")]
+    [InlineData("""{"model":{"type":"WordPiece","vocab":{"[UNK]":0}},"pre_tokenizer":{"type":"BertPreTokenizer"},"post_processor":{"type":"TemplateProcessing","special_tokens":{},"single":[],"pair":[]}}""", "tokenizer.json has a template that leaves out the text it is for.")]
     [InlineData("""{"added_tokens":[{"id":7}],"model":{"type":"WordPiece","vocab":{"[UNK]":0}},"pre_tokenizer":{"type":"BertPreTokenizer"}}""", "The added token with the id 7 has no content.")]
     [InlineData("{\n\"model\": nothing", "tokenizer.json is no valid JSON near line 2.")]
     public void A_tokenizer_json_that_cannot_be_followed_is_refused_with_a_sentence(string json, string sentence)

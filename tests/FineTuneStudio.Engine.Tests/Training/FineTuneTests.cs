@@ -107,6 +107,8 @@ public sealed class FineTuneTests(WholeRun whole) : IClassFixture<WholeRun>, IDi
             Assert.Throws<TrainingException>(() => SmallTexts.Run(job with { Recipe = job.Recipe with { Seed = 1 } }, resume: true)).Message);
         Assert.StartsWith("The last checkpoint was made with other train or validation rows",
             Assert.Throws<TrainingException>(() => SmallTexts.Run(job with { Train = job.Train.Skip(1).ToList() }, resume: true)).Message);
+        File.WriteAllText(Path.Combine(folder.Path, "last", "state.json"), "null");
+        Assert.Equal("The last checkpoint cannot be read (state.json is empty); start the run anew.", Assert.Throws<TrainingException>(() => SmallTexts.Run(job, resume: true)).Message);
         File.WriteAllText(Path.Combine(folder.Path, "last", "state.json"), "{ \"Step\": ");
         Assert.StartsWith("The last checkpoint cannot be read", Assert.Throws<TrainingException>(() => SmallTexts.Run(job, resume: true)).Message);
     }
@@ -170,6 +172,20 @@ public sealed class FineTuneTests(WholeRun whole) : IClassFixture<WholeRun>, IDi
         // 15 steps, then two of the evaluation's ten batches and the answer before the third.
         Assert.Equal(18, asked);
         Assert.Empty(events.OfType<EvaluationDone>());
+    }
+
+    [Fact]
+    public void What_a_killed_process_left_half_written_is_gone_after_the_next_best_checkpoint()
+    {
+        var job = SmallTexts.Job(folder.Path);
+        Assert.Throws<InvalidOperationException>(() => FineTune.Run(job, e =>
+        {
+            if (e is StepDone { Step: 20 }) throw new InvalidOperationException("killed");
+        }, () => StopRequest.None, default));
+        foreach (var half in new[] { "best/model.safetensors.7-1.tmp", "last/checkpoint-20.safetensors.7-1.tmp" }) File.WriteAllText(folder.File(half), "half");
+        SmallTexts.Run(job, resume: true);
+        Assert.Empty(Directory.GetFiles(folder.Path, "*.tmp", SearchOption.AllDirectories));
+        Assert.Equal(["checkpoint-90.safetensors", "state.json"], Directory.GetFiles(folder.File("last")).Select(Path.GetFileName).Order());
     }
 
     [Fact]
