@@ -11,7 +11,13 @@ static class Repository
 
     public static string Golden(string relative) => Path.Combine(Root, "tests", "FineTuneStudio.Engine.Tests", "Goldens", relative);
 
-    public static JsonElement GoldenJson(string relative) => Shared.Json(Golden(relative));
+    public static JsonElement Json(string path)
+    {
+        using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(path));
+        return document.RootElement.Clone();
+    }
+
+    public static JsonElement GoldenJson(string relative) => Json(Golden(relative));
 
     static string FindRoot()
     {

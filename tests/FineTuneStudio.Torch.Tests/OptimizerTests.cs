@@ -9,7 +9,7 @@ namespace FineTuneStudio.Torch.Tests;
 public class OptimizerTests
 {
     private static JsonElement? Golden(string name) =>
-        Shared.File("goldens/metrics.json") is { } path ? JsonDocument.Parse(File.ReadAllText(path)).RootElement.GetProperty(name) : null;
+        Shared.Find("goldens/metrics.json") is { } path ? JsonDocument.Parse(File.ReadAllText(path)).RootElement.GetProperty(name) : null;
 
     private static float[] Floats(JsonElement e) => e.ValueKind == JsonValueKind.Array ? e.EnumerateArray().SelectMany(Floats).ToArray() : [e.GetSingle()];
 

@@ -11,7 +11,7 @@ public class SignatureTests
     [Fact]
     public void Every_public_member_exists_in_TorchSharp_with_the_same_shape()
     {
-        if (Shared.File("design/torchsharp-signatures.txt") is not { } path) return;
+        if (Shared.Find("design/torchsharp-signatures.txt") is not { } path) return;
         var reference = Signatures.Read(path);
         var types = typeof(torch).Assembly.GetTypes().Where(IsVisible).ToList();
         Assert.True(types.Count > 40, $"only {types.Count} public types were found");
@@ -22,7 +22,7 @@ public class SignatureTests
     [Fact]
     public void A_planted_wrong_member_is_caught()
     {
-        if (Shared.File("design/torchsharp-signatures.txt") is not { } path) return;
+        if (Shared.Find("design/torchsharp-signatures.txt") is not { } path) return;
         var unknown = Signatures.Unknown(typeof(Planted), Signatures.Read(path), "TorchSharp::Tensor").ToList();
         Assert.Equal(
             [

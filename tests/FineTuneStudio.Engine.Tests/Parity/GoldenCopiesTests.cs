@@ -36,7 +36,7 @@ public sealed class GoldenCopiesTests
     public void The_reference_metrics_are_entries_of_metrics_json(string file, int entries)
     {
         if (Shared.Find("goldens/metrics.json") is not { } path) return;
-        var original = Shared.Json(path);
+        var original = Repository.Json(path);
         var copied = Repository.GoldenJson(file).EnumerateObject().ToList();
         Assert.Equal(entries, copied.Count);
         Assert.All(copied, entry => Assert.True(JsonElement.DeepEquals(original.GetProperty(entry.Name), entry.Value), entry.Name));

@@ -14,7 +14,7 @@ public sealed class TokenizerParityTests
         if (Folders(model) is not var (folder, goldens)) return;
         WordPieceTokenizer tokenizer = WordPieceTokenizer.Load(folder);
         List<string> wrong = [];
-        JsonElement list = Shared.Json(Path.Combine(goldens, "tokenizer_fast_expected.json")).GetProperty("cases");
+        JsonElement list = Repository.Json(Path.Combine(goldens, "tokenizer_fast_expected.json")).GetProperty("cases");
         Assert.Equal(cases, list.GetArrayLength());
         foreach (JsonElement test in list.EnumerateArray())
         {
@@ -87,7 +87,7 @@ public sealed class TokenizerParityTests
         using TemporaryFolder copy = new();
         foreach (string file in new[] { "vocab.txt", "tokenizer_config.json" }) File.Copy(Path.Combine(folder, file), copy.File(file));
         WordPieceTokenizer tokenizer = WordPieceTokenizer.Load(copy.Path);
-        JsonElement expected = Shared.Json(Path.Combine(goldens, "tokenizer_expected.json"));
+        JsonElement expected = Repository.Json(Path.Combine(goldens, "tokenizer_expected.json"));
         Assert.Equal(expected.GetProperty("vocab_size").GetInt32(), tokenizer.VocabularySize);
 
         List<string> wrong = [];

@@ -12,7 +12,7 @@ public sealed class ImportTests(StudioFixture app) : IClassFixture<StudioFixture
     [Fact]
     public async Task Banking77_comes_in_with_all_its_rows_and_labels_in_ordinal_order()
     {
-        if (Tables.Shared("data/text-classification/banking77/train.csv") is not { } path) return;
+        if (Shared.Find("data/text-classification/banking77/train.csv") is not { } path) return;
         var (owner, project) = await NewOwner("Banking");
         var version = await Import(project, owner, path, "train.csv");
         Assert.Equal((1, 10_003, 10_003), (version.Number, version.RowCount, version.LabeledCount));
@@ -39,7 +39,7 @@ public sealed class ImportTests(StudioFixture app) : IClassFixture<StudioFixture
     {
         void Reads(string path, FileFormat format, int rows, int labels, int rejected = 0)
         {
-            if (Tables.Shared(path) is not { } full) return;
+            if (Shared.Find(path) is not { } full) return;
             using var file = File.OpenRead(full);
             var look = Tables.See(file, Path.GetFileName(full));
             Assert.Equal(format, look.Format);
@@ -55,7 +55,7 @@ public sealed class ImportTests(StudioFixture app) : IClassFixture<StudioFixture
     [Fact]
     public void A_survey_that_is_not_UTF_8_and_has_two_header_rows_is_read_and_said_so()
     {
-        if (Tables.Shared("data/tabular/starwars-survey-messy/StarWars.csv") is not { } path) return;
+        if (Shared.Find("data/tabular/starwars-survey-messy/StarWars.csv") is not { } path) return;
         using var file = File.OpenRead(path);
         var look = Tables.See(file, "StarWars.csv");
         Assert.Equal(new(FileKind.Delimited, "windows-1252", ',', '"', 2), look.Format);

@@ -27,18 +27,5 @@ internal static class Tables
 
     public static (List<ReadRow> Rows, List<Rejection> Rejected, ExamineFile.Look Look) Read(string text, string name = "file.csv", FileFormat? format = null) => Read(File(text), name, format);
 
-    /// A file of the shared data sets, or null (said aloud) where they are not there.
-    public static string? Shared(string path)
-    {
-        var root = Environment.GetEnvironmentVariable("FTS_SHARED");
-        for (var up = new DirectoryInfo(AppContext.BaseDirectory); root is null && up is not null; up = up.Parent)
-            if (System.IO.File.Exists(Path.Combine(up.FullName, "FineTuneStudio.sln"))) root = Path.Combine(up.FullName, "..", "shared");
-        var file = Path.Combine(root ?? "", path);
-        if (System.IO.File.Exists(file)) return file;
-        Assert.NotEqual("true", Environment.GetEnvironmentVariable("CI"));
-        Console.WriteLine($"Skipped: {path} is not beside the repository in shared/.");
-        return null;
-    }
-
     private static Import NewImport(string name) => new() { ProjectId = "p", FileName = name, Size = 1, StoredAs = "x", CreatedById = "u", CreatedAt = DateTime.UnixEpoch };
 }

@@ -23,7 +23,7 @@ public sealed class MainJourneyTests(StudioFixture app, Browser browser) : IClas
     [Fact]
     public async Task Labelled_data_goes_in_and_a_signed_model_comes_out()
     {
-        if (Shared.Find("data", "text-classification", "banking77", "train.csv") is not { } data) return;
+        if (Shared.Find("data/text-classification/banking77/train.csv") is not { } data) return;
         var author = await Watched(await browser.Open(app.Url));
         await SetUp(author);
         await TryTheSample(author);
