@@ -66,8 +66,6 @@ public sealed class ImportBaseModel(IDbContextFactory<StudioDb> databases, Proje
     public async Task<BaseModel> Practice(string projectId, CancellationToken cancel = default)
     {
         var pass = await access.Require(projectId, Permission.ImportBaseModel, cancel);
-        await using (var db = await databases.CreateDbContextAsync(cancel))
-            if (await db.BaseModels.AsNoTracking().FirstOrDefaultAsync(m => m.ProjectId == projectId && m.IsPractice, cancel) is { } there) return there;
         var copy = Staging();
         try
         {
@@ -82,6 +80,7 @@ public sealed class ImportBaseModel(IDbContextFactory<StudioDb> databases, Proje
         var facts = await Task.Run(() => Measure(files), cancel);
         await using var db = await databases.CreateDbContextAsync(cancel);
         await using var all = await db.Database.BeginTransactionAsync(cancel);
+        if (practice && await db.BaseModels.AsNoTracking().FirstOrDefaultAsync(m => m.ProjectId == pass.Project.Id && m.IsPractice, cancel) is { } there) return there;
         var number = (await db.BaseModels.Where(m => m.ProjectId == pass.Project.Id).MaxAsync(m => (int?)m.Number, cancel) ?? 0) + 1;
         var now = clock.GetUtcNow().UtcDateTime;
         var model = new BaseModel

@@ -17,29 +17,30 @@ public sealed record FitVerdict(FactState State, string Sentence, int? Step, dou
         if (evaluations.Count == 0) return null;
         var gaps = evaluations.Select(e => Gap1(e, metric)).ToList();
         var (lowest, loss, strip, longest) = (double.PositiveInfinity, 0.0, 0, 0);
-        int? since = null, start = null;
+        int? since = null;
+        var turned = evaluations[0].Step;
         for (var i = 0; i < evaluations.Count; i++)
         {
             var now = evaluations[i];
-            lowest = Math.Min(lowest, now.ValidationLoss);
+            // A new lowest takes back whatever looked like over-fitting before it.
+            if (now.ValidationLoss < lowest) (lowest, turned, since) = (now.ValidationLoss, now.Step, null);
             loss = 100 * (now.ValidationLoss / lowest - 1);
             var rises = i > 0 && now.ValidationLoss > evaluations[i - 1].ValidationLoss && now.TrainSampleLoss < evaluations[i - 1].TrainSampleLoss;
-            if (!rises) { strip = 0; start = null; }
-            else { strip++; start ??= evaluations[i - 1].Step; }
+            strip = rises ? strip + 1 : 0;
             longest = Math.Max(longest, strip);
-            if (since is null && (strip >= 3 || loss >= 5)) since = start ?? now.Step;
+            if (strip >= 3 || loss >= 5) since = turned;
         }
         var last = evaluations[^1];
         var gap = gaps[^1];
         if (!evaluations.All(e => double.IsFinite(e.ValidationLoss) && double.IsFinite(e.TrainSampleLoss)))
             return new(Block, "Unstable: a loss is not a number. Lower the learning rate.", evaluations.First(e => !double.IsFinite(e.ValidationLoss) || !double.IsFinite(e.TrainSampleLoss)).Step, gap, loss, longest);
         var rising = gaps.Count >= 3 && gap > gaps[^2] && gaps[^2] > gaps[^3];
-        if (since is null && gap > 0.10 && rising) since = evaluations[^3].Step;
+        if (loss > 0 && gap > 0.10 && rising) since ??= turned;
         if (since is { } step)
         {
             var best = evaluations.LastOrDefault(e => e.IsBest);
             var kept = best is null ? "" : best.Step <= step ? $" The best checkpoint, at step {Say.Count(best.Step)}, is from before." : $" The best checkpoint, at step {Say.Count(best.Step)}, is from after: look at the gap before you rely on it.";
-            return new(loss >= 5 || longest >= 3 ? Block : Warn, $"Over-fitting since step {Say.Count(step)}: the model goes on learning the train part and no longer gets better on the validation part.{kept}", step, gap, loss, longest);
+            return new(loss >= 5 || strip >= 3 ? Block : Warn, $"Over-fitting since step {Say.Count(step)}: the model goes on learning the train part and no longer gets better on the validation part.{kept}", step, gap, loss, longest);
         }
         var gain = metric == SelectionMetric.ValidationLoss ? (double?)null : (last.TrainSampleMetric - majorityScore) / (1 - majorityScore);
         if (gain < 0.30) return new(Warn, "Under-fitting: even on the train part the model is barely better than guessing. Train longer, with a higher learning rate, or with more layers.", last.Step, gap, loss, longest);

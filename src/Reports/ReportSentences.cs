@@ -6,6 +6,9 @@ namespace FineTuneStudio.Reports;
 /// What the numbers of a report say in words.
 public static class ReportSentences
 {
+    /// Below this a bootstrap interval covers far less often than it says.
+    public const int FewRows = 30;
+
     public static string Name(GoalMetric metric) => metric == GoalMetric.MacroF1 ? "macro-F1" : "accuracy";
 
     public static string Interval(Measured m) => $"{Say.Score(m.Low)} to {Say.Score(m.High)}";
@@ -13,7 +16,9 @@ public static class ReportSentences
     public static string Answer(ReportBody body)
     {
         var m = body.Model.Of(body.Metric);
-        var sure = body.GoalReached
+        // Few rows, all right or all wrong: resampling them finds nothing else, which is no certainty.
+        var sure = body.Model.Rows < FewRows ? $"{Say.Count(body.Model.Rows, "test row")} are too few to tell: an interval drawn from them says little about other texts."
+            : body.GoalReached
             ? m.Low >= body.Goal ? "The whole interval lies above the goal." : "The interval reaches below the goal, so other texts of this kind could miss it."
             : m.High < body.Goal ? "The whole interval lies below the goal." : "The interval reaches the goal, so more test rows could settle it.";
         return $"{(body.GoalReached ? "Goal reached" : "Goal not reached")}: {Name(body.Metric)} {Say.Score(m.Value)} (95 % interval {Interval(m)}) on {Say.Count(body.Model.Rows, "test row")}; the goal was {Say.Score(body.Goal)}. {sure}";
@@ -22,7 +27,7 @@ public static class ReportSentences
     public static string Against(ReportBody body, Baseline baseline)
     {
         double theirs = baseline.Scores.Of(body.Metric).Value, ours = body.Measured;
-        var by = $"a difference of {Say.Score(Math.Abs(ours - theirs))} {Name(body.Metric)} (95 % interval {Say.Signed(baseline.Difference.Low)} to {Say.Signed(baseline.Difference.High)}, fine-tuned model minus baseline)";
+        var by = $"{Name(body.Metric)} {Say.Signed(ours - theirs)} for the fine-tuned model (95 % interval {Say.Signed(baseline.Difference.Low)} to {Say.Signed(baseline.Difference.High)})";
         if (baseline.Difference.High < 0) return $"{baseline.Name} does better on this test part: {Say.Score(theirs)} against {Say.Score(ours)}, {by}.";
         if (baseline.Difference.Low > 0) return $"The fine-tuned model does better than {Lower(baseline.Name)} on this test part: {Say.Score(ours)} against {Say.Score(theirs)}, {by}.";
         return $"No clear difference from {Lower(baseline.Name)} on this test part: {Say.Score(ours)} against {Say.Score(theirs)}, {by}.";

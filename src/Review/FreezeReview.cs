@@ -49,6 +49,13 @@ public sealed class FreezeReview(IDbContextFactory<StudioDb> databases, ProjectA
         await db.SaveChangesAsync(cancel);
         using (var copy = Command(db, transaction, $"INSERT INTO VersionRows (VersionId, RowId, Position, Label) {review.WithState(lockedToo: true)} SELECT {frozen.Id}, RowId, Position, Label FROM state"))
             copy.ExecuteNonQuery();
+        // Flags that nobody has answered wait in the new version, as who raised them wrote them.
+        using (var flags = Command(db, transaction, $"""
+            INSERT INTO Decisions (VersionId, RowId, Kind, Why, AfterId, UserId, At) {review.WithState(lockedToo: true)}
+            SELECT {frozen.Id}, f.RowId, f.Kind, f.Why, 0, f.UserId, f.At FROM state s JOIN Decisions f ON f.RowId = s.RowId
+            WHERE s.Flagged AND f.Id = (SELECT MAX(Id) FROM Decisions WHERE VersionId = {review.Version.Id} AND RowId = s.RowId AND Kind = 'Flag')
+            """))
+            flags.ExecuteNonQuery();
         db.Events.Add(new ProjectEvent
         {
             ProjectId = projectId, UserId = pass.UserId, At = now, Href = $"/p/{projectId}/data/{frozen.Number}",

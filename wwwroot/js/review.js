@@ -10,7 +10,8 @@ export function listen(page) {
     if (e.ctrlKey || e.metaKey || e.altKey || e.defaultPrevented || e.isComposing) return;
     const at = e.target instanceof Element ? e.target : document.body;
     if (at.closest('input, textarea, select, [contenteditable]')) {
-      if (e.key === 'Escape') at.blur();
+      // A written comment is done: the next key is a key of the page again. So is a label found among few.
+      if (e.key === 'Escape' || (e.key === 'Enter' && at.matches('#note, #label-box[data-few]'))) setTimeout(() => at.blur());
       return;
     }
     if (at.closest('.scroll') && /^Arrow/.test(e.key)) return;

@@ -1,3 +1,11 @@
+// The second half of a double click is no second order. Where quick clicks are meant, the button says so with data-quick.
+window.addEventListener('click', e => {
+  if (e.detail > 1 && e.target instanceof Element && e.target.closest('button, [type=submit]') && !e.target.closest('[data-quick]')) {
+    e.preventDefault();
+    e.stopImmediatePropagation();
+  }
+}, true);
+
 document.addEventListener('click', async e => {
   if (e.target?.id === 'rejoin') {
     try { if (!(await Blazor.reconnect())) location.reload(); } catch { location.reload(); }
