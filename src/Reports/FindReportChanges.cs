@@ -19,7 +19,8 @@ public sealed class FindReportChanges(IDbContextFactory<StudioDb> databases, Pro
         return report?.BodyJson is null ? [] : await Find(db, folder, pass.Project, report, cancel);
     }
 
-    internal static async Task<IReadOnlyList<Change>> Find(StudioDb db, StudioFolder folder, Project project, Report report, CancellationToken cancel)
+    /// Reading the weights takes as long as they are large; a list of projects goes without.
+    internal static async Task<IReadOnlyList<Change>> Find(StudioDb db, StudioFolder folder, Project project, Report report, CancellationToken cancel, bool readWeights = true)
     {
         var changes = new List<Change>();
         var body = ReportBody.FromJson(report.BodyJson!);
@@ -27,7 +28,7 @@ public sealed class FindReportChanges(IDbContextFactory<StudioDb> databases, Pro
 
         var weights = ReportBuilder.Weights(folder, report.RunId);
         if (!File.Exists(weights)) changes.Add(new($"The weights of run {body.Run} are no longer on the server's disk.", true));
-        else if (await ReportBuilder.HashOf(weights, cancel) is var hash && hash != body.Fingerprints.Weights)
+        else if (readWeights && await ReportBuilder.HashOf(weights, cancel) is var hash && hash != body.Fingerprints.Weights)
             changes.Add(new($"The weights of run {body.Run} on disk were changed: SHA-256 {hash[..12]}… instead of {body.Fingerprints.Weights[..12]}….", true));
 
         var versions = await db.Versions.AsNoTracking().Where(v => v.ProjectId == project.Id).OrderBy(v => v.Id).Select(v => new { v.Id, v.Number, v.ParentId }).ToListAsync(cancel);

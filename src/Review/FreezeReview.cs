@@ -21,6 +21,8 @@ public sealed class FreezeReview(IDbContextFactory<StudioDb> databases, ProjectA
         var difference = await CompareReview.Pending(db, review, cancel);
         if (difference.LastDecisionId != lastDecisionId)
             throw new ArgumentException($"{await db.Decisions.CountAsync(d => d.VersionId == review.Version.Id && d.Id > lastDecisionId, cancel)} more decisions came in since you looked at the difference. Look at it again, then freeze.");
+        if (await db.Versions.AsNoTracking().Where(v => v.ParentId == review.Version.Id).Select(v => (int?)v.Number).FirstOrDefaultAsync(cancel) is { } child)
+            throw new ArgumentException($"Version {child} was frozen from version {version} meanwhile; review version {child}, so that nothing decided there is lost.");
         if (difference.Changed == 0)
             throw new ArgumentException(difference.Decided == 0
                 ? $"Nothing has been decided about version {version} yet, so there is nothing to freeze."

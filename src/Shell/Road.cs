@@ -1,6 +1,7 @@
 using FineTuneStudio.Datasets;
 using FineTuneStudio.Projects;
 using FineTuneStudio.Reports;
+using FineTuneStudio.Review;
 using FineTuneStudio.Runs;
 using Microsoft.EntityFrameworkCore;
 
@@ -9,15 +10,15 @@ namespace FineTuneStudio.Shell;
 public enum StopState { Done, Next, Open, Blocked, Stale }
 
 /// One stop of a project's road: what is true there, and what is missing.
-public sealed record Stop(string Name, string Href, StopState State, string Says);
+public sealed record Stop(string Name, string Href, StopState State, string Says, string? ApprovedModel = null);
 
 /// Data → Review → Split → Run → Report → Sign-off, as the tables have it now.
-public sealed class Road(IDbContextFactory<StudioDb> databases, ProjectAccess access)
+public sealed class Road(IDbContextFactory<StudioDb> databases, ProjectAccess access, StudioFolder folder)
 {
     [Needs(Permission.ViewProject)]
     public async Task<IReadOnlyList<Stop>> Of(string projectId, CancellationToken cancel = default)
     {
-        await access.Require(projectId, Permission.ViewProject, cancel);
+        var pass = await access.Require(projectId, Permission.ViewProject, cancel);
         await using var db = await databases.CreateDbContextAsync(cancel);
         var at = $"/p/{projectId}";
         var version = await db.Versions.AsNoTracking().Where(v => v.ProjectId == projectId).OrderByDescending(v => v.Number).FirstOrDefaultAsync(cancel);
@@ -27,7 +28,8 @@ public sealed class Road(IDbContextFactory<StudioDb> databases, ProjectAccess ac
         var canTrain = await db.BaseModels.AnyAsync(b => b.ProjectId == projectId && b.CanTrain, cancel);
         var report = await db.Reports.AsNoTracking().Where(r => r.ProjectId == projectId && r.State != ReportState.Failed).OrderByDescending(r => r.Number).FirstOrDefaultAsync(cancel);
         var signed = report is null ? null : await db.SignOffs.AsNoTracking().SingleOrDefaultAsync(s => s.ReportId == report.Id, cancel);
-        var decided = version is null ? 0 : await db.Decisions.Where(d => d.VersionId == version.Id).Select(d => d.RowId).Distinct().CountAsync(cancel);
+        var changed = signed is { Approved: true } && report!.BodyJson is not null ? (await FindReportChanges.Find(db, folder, pass.Project, report, cancel, readWeights: false)).FirstOrDefault() : null;
+        var decided = version is null ? 0 : await db.Decisions.Where(d => d.VersionId == version.Id && d.Kind == DecisionKind.Label).Select(d => d.RowId).Distinct().CountAsync(cancel);
 
         var done = runs.FirstOrDefault(r => r.HasModel);
         var active = runs.FirstOrDefault(r => r.State is RunState.Running or RunState.Queued or RunState.Interrupted);
@@ -53,7 +55,8 @@ public sealed class Road(IDbContextFactory<StudioDb> databases, ProjectAccess ac
                 : new("Report", $"{at}/reports/{report.Number}", report.State == ReportState.Building ? StopState.Next : StopState.Done, report.State == ReportState.Building ? $"Report {report.Number} is being built." : $"Report {report.Number} is built."),
             report is null or { State: ReportState.Building } ? new("Sign-off", $"{at}/reports", StopState.Blocked, "Needs a report first.")
                 : signed is null ? new("Sign-off", $"{at}/reports/{report.Number}", StopState.Next, await WhoSigns(db, projectId, report.BuiltById, reportRun?.LaunchedById, cancel))
-                : new("Sign-off", $"{at}/reports/{report.Number}", signed.Approved ? StopState.Done : StopState.Stale, signed.Approved ? $"Report {report.Number} is approved." : $"Report {report.Number} was rejected: {signed.Reason}"),
+                : changed is not null ? new("Sign-off", $"{at}/reports/{report.Number}", StopState.Stale, $"Report {report.Number} is approved and out of date: {changed.Sentence}", $"{at}/model/{reportRun!.Number}")
+                : new("Sign-off", $"{at}/reports/{report.Number}", signed.Approved ? StopState.Done : StopState.Stale, signed.Approved ? $"Report {report.Number} is approved." : $"Report {report.Number} was rejected: {signed.Reason}", signed.Approved ? $"{at}/model/{reportRun!.Number}" : null),
         };
         // One thing to do next: later stops that could also be done now stay open.
         var first = stops.FindIndex(s => s.State == StopState.Next);

@@ -113,9 +113,16 @@ function sparse(points) {
   return points.filter((_, i) => i % every === 0 || i === points.length - 1);
 }
 
-// An exponential mean without the pull of its start.
+// An exponential mean over steps, without the pull of its start. A point stands for the steps since the one before it, so that a
+// curve read late with fewer points is the curve that was watched.
 function smoothed(points) {
-  const keep = points.length > 400 ? .97 : .9;
-  let mean = 0, weight = 1;
-  return points.map(s => { mean = keep * mean + (1 - keep) * s.trainLoss; weight *= keep; return mean / (1 - weight); });
+  const keep = .95;
+  let mean = 0, weight = 1, before = 0;
+  return points.map(s => {
+    const kept = keep ** Math.max(1, s.step - before);
+    before = s.step;
+    mean = kept * mean + (1 - kept) * s.trainLoss;
+    weight *= kept;
+    return mean / (1 - weight);
+  });
 }

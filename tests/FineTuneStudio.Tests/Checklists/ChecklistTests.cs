@@ -76,6 +76,14 @@ public sealed class ChecklistTests(StudioFixture app) : IClassFixture<StudioFixt
     }
 
     [Fact]
+    public void A_validation_loss_that_reaches_a_new_lowest_takes_an_earlier_rise_back()
+    {
+        var verdict = FitVerdict.Of([.. Curve([2.0, 1.5, 1.6, 1.0, 0.8, 0.7], [2.0, 1.4, 1.2, 0.9, 0.7, 0.6])], SelectionMetric.Accuracy, 0.1)!;
+        Assert.DoesNotContain("Over-fitting", verdict.Sentence);
+        Assert.NotEqual(FactState.Block, verdict.State);
+    }
+
+    [Fact]
     public void Curves_that_level_off_together_are_healthy() =>
         Assert.Equal(FactState.Pass, FitVerdict.Of([.. Curve([1.0, 0.6, 0.5, 0.48, 0.48], [1.0, 0.55, 0.45, 0.43, 0.43])], SelectionMetric.Accuracy, 0.1)!.State);
 

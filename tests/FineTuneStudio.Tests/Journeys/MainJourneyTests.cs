@@ -227,6 +227,7 @@ public sealed class MainJourneyTests(StudioFixture app, Browser browser) : IClas
         await Expect(page.GetByText("Approved by Second Approver")).ToBeVisibleAsync();
         await page.GotoAsync(project);
         await Expect(page.GetByText("Report 1 is approved.")).ToBeVisibleAsync();
+        await Expect(page.GetByRole(AriaRole.Link, new() { Name = "Use the model" })).ToBeVisibleAsync();
     }
 
     private async Task Use(IPage page, string project)

@@ -51,8 +51,11 @@ public sealed class FreezeReviewTests(StudioFixture app) : IClassFixture<StudioF
 
         // What was decided stays decided in the review of the new version, with its history.
         var sheet = await owner.Do<OpenReview, OpenReview.Sheet?>(o => o.Handle(project.Id, null));
-        Assert.Equal(new(5, 3, 1, 0, 0), sheet!.Progress);
+        Assert.Equal(new(5, 3, 1, 1, 0), sheet!.Progress);
+        Assert.True((await owner.Do<ShowRow, ReviewedRow?>(s => s.Handle(project.Id, 2, ids[2])))!.Flagged);
         var row0 = await owner.Do<ShowRow, ReviewedRow?>(s => s.Handle(project.Id, 2, ids[0]));
+        var late = await Assert.ThrowsAsync<ArgumentException>(() => Freeze(owner, project, 1, difference.LastDecisionId));
+        Assert.Equal("Version 2 was frozen from version 1 meanwhile; review version 2, so that nothing decided there is lost.", late.Message);
         Assert.Equal(("y", true, 0L, 1), (row0!.Label, row0.Decided, row0.LastId, row0.History[0].Version));
     }
 
