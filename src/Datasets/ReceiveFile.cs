@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Globalization;
+using System.Security.Cryptography;
 using FineTuneStudio.Projects;
 using Microsoft.EntityFrameworkCore;
 
@@ -15,13 +16,17 @@ public sealed class UploadRefused(string message, long? offset = null) : Excepti
 public sealed class ReceiveFile(IDbContextFactory<StudioDb> databases, ProjectAccess access, StudioFolder folder, IConfiguration configuration, TimeProvider clock)
 {
     public const int ChunkBytes = 16 << 20;
+    /// What one hash of a Place covers; upload.js compares blocks of the same size.
+    public const int BlockBytes = 4 << 20;
     private static readonly ConcurrentDictionary<int, SemaphoreSlim> Turns = new();
 
-    public sealed record Place(int Id, long Offset, long Size);
+    /// Blocks are the SHA-256 hashes, in lower hexadecimal, of the whole blocks that are here already; only Begin gives them.
+    public sealed record Place(int Id, long Offset, long Size, IReadOnlyList<string>? Blocks = null);
 
     public long MaxBytes => configuration.GetValue("Uploads:MaxBytes", 2147483648L);
 
-    /// Begins an upload, or finds the unfinished one of the same person, name, size and first bytes.
+    /// Begins an upload, or finds the unfinished one of the same person, name, size and first bytes. A file can be edited behind its first
+    /// bytes and keep its size: who goes on compares the blocks, and sends again from the first that differs, where Append refuses it.
     [Needs(Permission.UploadData)]
     public async Task<Place> Begin(string projectId, string fileName, long size, byte[] head, CancellationToken cancel = default)
     {
@@ -34,7 +39,7 @@ public sealed class ReceiveFile(IDbContextFactory<StudioDb> databases, ProjectAc
         var unfinished = await db.Imports.AsNoTracking().Where(i => i.ProjectId == projectId && i.CreatedById == pass.UserId && i.State == ImportState.Receiving && i.FileName == fileName && i.Size == size)
             .OrderByDescending(i => i.Id).ToListAsync(cancel);
         foreach (var import in unfinished)
-            if (await SameHead(PathOf(import), import.Received, head, cancel)) return new(import.Id, import.Received, size);
+            if (await SameHead(PathOf(import), import.Received, head, cancel)) return new(import.Id, import.Received, size, await Blocks(PathOf(import), import.Received, cancel));
         // The file itself, and its rows in the database with their indexes.
         if (new DriveInfo(folder.Uploads).AvailableFreeSpace is var free && free < 2 * size + (256L << 20))
             throw new UploadRefused($"The server has {Bytes(free)} free; “{fileName}” needs about {Bytes(2 * size + (256L << 20))} for the file and its rows. Make room on the server first.");
@@ -128,6 +133,17 @@ public sealed class ReceiveFile(IDbContextFactory<StudioDb> databases, ProjectAc
         }
         file.Flush(flushToDisk: true);
         return file.Length;
+    }
+
+    private static async Task<IReadOnlyList<string>> Blocks(string path, long received, CancellationToken cancel)
+    {
+        var hashes = new List<string>();
+        if (received < BlockBytes) return hashes;
+        await using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, 0);
+        var block = new byte[BlockBytes];
+        for (var end = (long)BlockBytes; end <= received && await file.ReadAtLeastAsync(block, BlockBytes, throwOnEndOfStream: false, cancel) == BlockBytes; end += BlockBytes)
+            hashes.Add(Convert.ToHexStringLower(SHA256.HashData(block)));
+        return hashes;
     }
 
     private static async Task<bool> SameHead(string path, long received, byte[] head, CancellationToken cancel)

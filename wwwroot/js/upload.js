@@ -1,6 +1,6 @@
 // Sends a file to the server in chunks. What the server has acknowledged is on its disk, so that after a lost connection, a restart of the
 // server or a reload of the page the upload goes on from there. Everything on screen here is drawn by this module, not through the circuit.
-const chunk = 4 * 1024 * 1024, overlap = 64 * 1024;
+const chunk = 4 * 1024 * 1024, head = 64 * 1024;
 let current;
 
 export function attach(area, token) {
@@ -35,24 +35,23 @@ async function begin(area, file, token) {
   show(area, true);
   say(area, 0, 'Starting…');
   try {
-    const place = await insist(job, area, () => send(job, 'POST', `${area.dataset.url}?name=${encodeURIComponent(file.name)}&size=${file.size}`, file.slice(0, overlap), token));
+    const place = await insist(job, area, () => send(job, 'POST', `${area.dataset.url}?name=${encodeURIComponent(file.name)}&size=${file.size}`, file.slice(0, head), token));
     job.id = place.id;
-    const from = place.offset;
-    let offset = Math.max(0, from - overlap);
-    const started = performance.now(), marks = [[started, from]];
-    let acknowledged = from;
-    while (acknowledged < file.size) {
-      const at = offset;
+    let offset = await same(job, area, file, place.blocks ?? []);
+    const from = offset, marks = [[performance.now(), from]];
+    while (offset < file.size) {
+      const at = offset, end = Math.min(file.size, at + chunk);
       const progress = loaded => {
-        const now = performance.now(), sent = Math.max(acknowledged, at + loaded);
+        const now = performance.now(), sent = Math.min(end, at + loaded);
         while (marks.length > 1 && now - marks[0][0] > 5000) marks.shift();
         const speed = (sent - marks[0][1]) / Math.max(0.2, (now - marks[0][0]) / 1000);
         say(area, sent / file.size, `${bytes(sent)} of ${bytes(file.size)}, ${bytes(speed)} a second${speed > 0 ? `, ${time((file.size - sent) / speed)} left` : ''}${from > 0 ? `; went on from ${bytes(from)}` : ''}`);
         marks.push([now, sent]);
       };
-      const answer = await insist(job, area, () => send(job, 'PUT', `${area.dataset.url}/${job.id}?offset=${at}`, file.slice(at, Math.min(file.size, at + chunk)), token, progress));
-      offset = acknowledged = answer.offset;
-      progress(0);
+      const answer = await insist(job, area, () => send(job, 'PUT', `${area.dataset.url}/${job.id}?offset=${at}`, file.slice(at, end), token, progress));
+      // The server may have more already than this chunk; what it has is compared too.
+      offset = Math.min(end, answer.offset);
+      progress(offset - at);
     }
     say(area, 1, `${bytes(file.size)}, all here.`);
     location.assign(area.dataset.next + job.id);
@@ -62,6 +61,20 @@ async function begin(area, file, token) {
     area.querySelector('input[type=file]').value = '';
     fault(area, e.message);
   }
+}
+
+// Where the file begins to differ from the blocks that the server has, or where those end. Sending goes on from there: the server compares
+// what it has already and refuses a file that was edited meanwhile. Plain http has no hashes here; then everything is sent again, and compared.
+async function same(job, area, file, blocks) {
+  if (!globalThis.crypto?.subtle) return 0;
+  let at = 0;
+  for (const hash of blocks) {
+    say(area, at / file.size, `Comparing what is here already: ${bytes(at)}…`);
+    const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', await file.slice(at, at + chunk).arrayBuffer()));
+    if (job.gone || hash !== Array.from(digest, b => b.toString(16).padStart(2, '0')).join('')) break;
+    at += chunk;
+  }
+  return at;
 }
 
 // Tries again while the server cannot be reached; asks it anew where to go on when it says that it is elsewhere.
