@@ -10,6 +10,7 @@ public static class DataLimits
     public const int FoundCharacters = 500;
     public const int LabelCharacters = 200;
     public const int Labels = 2000;
+    public const int Columns = 1000;
     /// What undecodable bytes become: no text holds this character.
     public const char Undecodable = '\uFFFF';
 

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
@@ -34,17 +35,24 @@ internal static class ReadTable
         if (format.Kind == FileKind.JsonLines)
         {
             var keys = new List<string>();
+            var known = new HashSet<string>(StringComparer.Ordinal);
             foreach (var row in Lines(reader).Take(200))
                 if (Object(row, out _) is { } cells)
                     foreach (var key in cells.Keys)
-                        if (!keys.Contains(key)) keys.Add(key);
+                        if (known.Add(key))
+                        {
+                            if (keys.Count == DataLimits.Columns) throw new DataFileException(string.Create(CultureInfo.InvariantCulture, $"The objects up to line {row.Line} have more than {DataLimits.Columns:N0} different names; each name is a column, and at most {DataLimits.Columns:N0} are taken. Keep the text, the label and what describes them."));
+                            keys.Add(key);
+                        }
             return (keys, []);
         }
         var rows = new DelimitedReader(reader, format.Delimiter, format.Quote).Rows().Take(Math.Max(1, format.HeaderRows)).ToList();
         if (rows.Count == 0) throw new DataFileException("The file is empty: it has no row at all.");
         if (rows[0].Fault is { } fault && format.HeaderRows > 0) throw new DataFileException($"The header in line {rows[0].Line} cannot be read. {fault}");
+        if (rows[0].Cells.Count > DataLimits.Columns) throw new DataFileException(string.Create(CultureInfo.InvariantCulture, $"Line {rows[0].Line} has {rows[0].Cells.Count:N0} columns; at most {DataLimits.Columns:N0} are taken. Choose another delimiter, or remove the columns that say nothing."));
         var notices = new List<string>();
         var names = new List<string>();
+        var taken = new HashSet<string>(StringComparer.Ordinal);
         for (var i = 0; i < rows[0].Cells.Count; i++)
         {
             var name = format.HeaderRows == 0 ? "" : string.Join(" / ", rows.Where(r => i < r.Cells.Count && r.Cells[i].Trim().Length > 0).Select(r => DataLimits.Clip(r.Cells[i].Trim(), 100)).Distinct());
@@ -53,13 +61,14 @@ internal static class ReadTable
                 name = $"column {i + 1}";
                 if (format.HeaderRows > 0) notices.Add($"Column {i + 1} has no name in the header; it is called “{name}” here.");
             }
-            if (names.Contains(name))
+            if (taken.Contains(name))
             {
                 var n = 2;
-                while (names.Contains($"{name} ({n})")) n++;
+                while (taken.Contains($"{name} ({n})")) n++;
                 notices.Add($"The name “{name}” stands twice in the header; column {i + 1} is called “{name} ({n})” here.");
                 name = $"{name} ({n})";
             }
+            taken.Add(name);
             names.Add(name);
         }
         return (names, notices);
@@ -99,7 +108,7 @@ internal static class ReadTable
             Rejection? Refuse(string reason) => new(raw.Line, i + 1, DataLimits.Clip(cell), reason);
             if (cell.Contains(DataLimits.Undecodable)) return (null, Refuse($"“{columns[i].Name}” holds bytes that the chosen encoding does not know; choose the encoding in which the file was saved."));
             if (cell.Contains('\0')) return (null, Refuse($"“{columns[i].Name}” holds a NUL character; text has none."));
-            if (cell.Length > DataLimits.CellCharacters) return (null, Refuse(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"The cell has {cell.Length:N0} characters; at most {DataLimits.CellCharacters:N0} are taken.")));
+            if (cell.Length > DataLimits.CellCharacters) return (null, Refuse(string.Create(CultureInfo.InvariantCulture, $"The cell has {cell.Length:N0} characters; at most {DataLimits.CellCharacters:N0} are taken.")));
             switch (columns[i].Role)
             {
                 case ColumnRole.Text when string.IsNullOrWhiteSpace(cell): return (null, Refuse($"The text in “{columns[i].Name}” is empty."));

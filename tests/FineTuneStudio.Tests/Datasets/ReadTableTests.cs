@@ -63,6 +63,18 @@ public sealed class ReadTableTests
     }
 
     [Fact]
+    public void More_than_a_thousand_columns_are_refused_at_once()
+    {
+        var watch = System.Diagnostics.Stopwatch.StartNew();
+        Assert.Equal("Line 1 has 80,001 columns; at most 1,000 are taken. Choose another delimiter, or remove the columns that say nothing.",
+            Tables.See(Tables.File(new string(',', 80_000) + "\n"), format: new(FileKind.Delimited, "utf-8")).Problem);
+        Assert.Equal("The objects up to line 2 have more than 1,000 different names; each name is a column, and at most 1,000 are taken. Keep the text, the label and what describes them.",
+            Tables.See(Tables.File("{\"text\": \"a\"}\n{" + string.Join(",", Enumerable.Range(0, 40_000).Select(i => $"\"k{i}\": 1")) + "}\n"), "many.jsonl").Problem);
+        Assert.Equal(1000, Tables.See(Tables.File(string.Join(",", Enumerable.Repeat("same", 1000)) + "\n"), format: new(FileKind.Delimited, "utf-8")).Columns.Count);
+        Assert.True(watch.Elapsed < TimeSpan.FromSeconds(5), $"It took {watch.Elapsed}.");
+    }
+
+    [Fact]
     public void A_name_that_stands_twice_in_the_header_is_told_apart()
     {
         var look = Tables.See(Tables.File("text,label,label,\nx,a,b,c\n"));
