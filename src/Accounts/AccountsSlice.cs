@@ -45,6 +45,7 @@ public static class AccountsSlice
         });
         services.Configure<SecurityStampValidatorOptions>(o => o.ValidationInterval = TimeSpan.Zero);
         services.AddSingleton<SetupCode>();
+        services.AddScoped<CreateFirstAccount>();
         services.AddScoped<AccountAccess>();
         services.AddScoped<CheckPassword>();
         services.AddScoped<CheckSecondStep>();

@@ -5,6 +5,8 @@ namespace FineTuneStudio.Projects;
 
 public sealed class AcceptInvitation(IDbContextFactory<StudioDb> databases, ProjectAccess access, TimeProvider clock)
 {
+    internal const string Closed = "This invitation was used, withdrawn or is older than 7 days. Ask for a new one.";
+
     public sealed record Offer(string ProjectId, string ProjectName, IReadOnlyList<Role> Roles);
 
     /// What a code opens, or null where it is unknown, used, revoked or too old.
@@ -22,11 +24,25 @@ public sealed class AcceptInvitation(IDbContextFactory<StudioDb> databases, Proj
         var userId = await access.RequireSignedIn(cancel);
         await using var db = await databases.CreateDbContextAsync(cancel);
         await using var transaction = await db.Database.BeginTransactionAsync(cancel);
+        var invitation = await Claim(db, code, userId, cancel) ?? throw new ArgumentException(Closed);
+        var offer = await Admit(db, invitation, userId, cancel);
+        await transaction.CommitAsync(cancel);
+        return offer;
+    }
+
+    /// Takes the code for one person, within the caller's transaction; null where it does not count any more.
+    internal async Task<Invitation?> Claim(StudioDb db, string code, string userId, CancellationToken cancel)
+    {
         var now = clock.GetUtcNow().UtcDateTime;
         // Claimed before it is read: two people with the same link cannot both come in.
         var claimed = await Valid(db, code).ExecuteUpdateAsync(set => set.SetProperty(i => i.UsedAt, now).SetProperty(i => i.UsedById, userId), cancel);
-        if (claimed == 0) throw new ArgumentException("This invitation was used, withdrawn or is older than 7 days. Ask for a new one.");
-        var invitation = await db.Invitations.SingleAsync(i => i.CodeHash == InvitePerson.HashOf(code), cancel);
+        return claimed == 0 ? null : await db.Invitations.SingleAsync(i => i.CodeHash == InvitePerson.HashOf(code), cancel);
+    }
+
+    /// Gives the person of a claimed invitation its roles, within the caller's transaction.
+    internal async Task<Offer> Admit(StudioDb db, Invitation invitation, string userId, CancellationToken cancel)
+    {
+        var now = clock.GetUtcNow().UtcDateTime;
         var project = await db.Projects.SingleAsync(p => p.Id == invitation.ProjectId, cancel);
         var held = await db.Memberships.Where(m => m.ProjectId == project.Id && m.UserId == userId).Select(m => m.Role).ToListAsync(cancel);
         var roles = RolesOf(invitation.Roles);
@@ -34,7 +50,6 @@ public sealed class AcceptInvitation(IDbContextFactory<StudioDb> databases, Proj
             db.Memberships.Add(new Membership { ProjectId = project.Id, UserId = userId, Role = role, Since = now });
         db.Events.Add(new ProjectEvent { ProjectId = project.Id, UserId = userId, At = now, Text = $"joined as {string.Join(" and ", roles)}", Href = $"/p/{project.Id}/team" });
         await db.SaveChangesAsync(cancel);
-        await transaction.CommitAsync(cancel);
         return new Offer(project.Id, project.Name, roles);
     }
 

@@ -9,6 +9,7 @@ public static class ProjectsSlice
         services.AddScoped<ListProjects>();
         services.AddScoped<InvitePerson>();
         services.AddScoped<AcceptInvitation>();
+        services.AddScoped<JoinWithNewAccount>();
         services.AddScoped<ManageTeam>();
         services.AddScoped<EditProject>();
         services.AddScoped<ListEvents>();

@@ -52,3 +52,11 @@ public sealed record Caller(string Name, StudioFixture App, Person? Person, Role
         return (client, cookies);
     }
 }
+
+public static class Forms
+{
+    /// Posts a form of a page that was loaded before, with just these fields.
+    public static Task<HttpResponseMessage> SendForm(this HttpClient client, string path, string page, string form, IEnumerable<KeyValuePair<string, string>> fields) =>
+        client.PostAsync(path, new FormUrlEncodedContent(fields.Append(new("_handler", form))
+            .Append(new("__RequestVerificationToken", Regex.Match(page, "name=\"__RequestVerificationToken\" value=\"(?<t>[^\"]+)\"").Groups["t"].Value))));
+}

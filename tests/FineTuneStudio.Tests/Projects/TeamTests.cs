@@ -1,4 +1,6 @@
+using System.Net;
 using FineTuneStudio.Projects;
+using FineTuneStudio.Tests.PermissionMatrix;
 using FineTuneStudio.Tests.Shell;
 using Microsoft.Playwright;
 
@@ -62,5 +64,27 @@ public sealed class TeamTests(StudioFixture app, Browser browser) : IClassFixtur
         await Assertions.Expect(page.GetByText("This needs the role Owner in “Test project”; yours: Viewer.")).ToBeVisibleAsync();
         await using var db = app.Db;
         Assert.Empty(db.Invitations.Where(i => i.ProjectId == project.Id));
+    }
+
+    [Fact]
+    public async Task Of_eight_who_send_one_link_at_once_one_gets_an_account()
+    {
+        var owner = await app.NewPerson("Inviter");
+        var project = await app.NewProject(owner, "One seat");
+        var code = await owner.Do<InvitePerson, string>(i => i.Handle(project.Id, [Role.Viewer]));
+        using var client = (await new Caller("anonymous", app, null, null).Client()).Client;
+        var page = await client.GetStringAsync($"/join/{code}");
+        var empty = await client.SendForm($"/join/{code}", page, "join", []);
+        Assert.Contains("The name is empty; say how the team should see you.", WebUtility.HtmlDecode(await empty.Content.ReadAsStringAsync()));
+        // A refused password must not use the link up.
+        var weak = await client.SendForm($"/join/{code}", page, "join", [new("Form.Name", "Weak"), new("Form.Email", "seat@example.test"), new("Form.Password", "short")]);
+        Assert.Contains("The password is too short", WebUtility.HtmlDecode(await weak.Content.ReadAsStringAsync()));
+        var answers = await Task.WhenAll(Enumerable.Range(0, 8).Select(i => client.SendForm($"/join/{code}", page, "join",
+            [new("Form.Name", $"Seat {i}"), new("Form.Email", $"seat{i}@example.test"), new("Form.Password", StudioFixture.Password)])));
+        Assert.Single(answers, a => a.StatusCode == HttpStatusCode.Found);
+        Assert.DoesNotContain(answers, a => a.StatusCode >= HttpStatusCode.InternalServerError);
+        await using var db = app.Db;
+        var account = Assert.Single(db.Users.Where(u => u.Email!.StartsWith("seat")).ToList());
+        Assert.Equal([Role.Viewer], db.Memberships.Where(m => m.UserId == account.Id && m.ProjectId == project.Id).Select(m => m.Role).ToList());
     }
 }
