@@ -5,7 +5,7 @@ namespace FineTuneStudio.Projects;
 
 public sealed class AcceptInvitation(IDbContextFactory<StudioDb> databases, ProjectAccess access, TimeProvider clock)
 {
-    internal const string Closed = "This invitation was used, withdrawn or is older than 7 days. Ask for a new one.";
+    internal const string Closed = "This invitation was used, withdrawn, is older than 7 days, or its sender no longer manages the team. Ask an owner of the project for a new one.";
 
     public sealed record Offer(string ProjectId, string ProjectName, IReadOnlyList<Role> Roles);
 
@@ -57,7 +57,15 @@ public sealed class AcceptInvitation(IDbContextFactory<StudioDb> databases, Proj
     {
         var hash = InvitePerson.HashOf(code);
         var now = clock.GetUtcNow().UtcDateTime;
-        return db.Invitations.Where(i => i.CodeHash == hash && i.UsedAt == null && i.RevokedAt == null && i.ExpiresAt > now);
+        return Open(db, now).Where(i => i.CodeHash == hash);
+    }
+
+    /// Invitations that still count. One counts only while its maker may manage the team: a removed owner must not come back by a link of their own.
+    internal static IQueryable<Invitation> Open(StudioDb db, DateTime now)
+    {
+        var managers = Permissions.Table.Single(l => l.Permission == Permission.ManageTeam).Roles;
+        return db.Invitations.Where(i => i.UsedAt == null && i.RevokedAt == null && i.ExpiresAt > now
+            && db.Memberships.Any(m => m.ProjectId == i.ProjectId && m.UserId == i.CreatedById && managers.Contains(m.Role)));
     }
 
     internal static IReadOnlyList<Role> RolesOf(string roles) => [.. roles.Split(',').Select(Enum.Parse<Role>)];

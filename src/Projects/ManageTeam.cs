@@ -17,7 +17,7 @@ public sealed class ManageTeam(IDbContextFactory<StudioDb> databases, ProjectAcc
             .Join(db.Users, m => m.UserId, u => u.Id, (m, u) => new { u.Id, u.DisplayName, u.Email, m.Role }).ToListAsync(cancel);
         var now = clock.GetUtcNow().UtcDateTime;
         var pending = pass.May(Permission.ManageTeam)
-            ? await db.Invitations.Where(i => i.ProjectId == projectId && i.UsedAt == null && i.RevokedAt == null && i.ExpiresAt > now).OrderBy(i => i.Id).ToListAsync(cancel)
+            ? await AcceptInvitation.Open(db, now).Where(i => i.ProjectId == projectId).OrderBy(i => i.Id).ToListAsync(cancel)
             : [];
         return new Team(
             [.. held.GroupBy(m => m.Id).Select(g => new Member(g.Key, g.First().DisplayName, g.First().Email ?? "", g.Select(m => m.Role).ToHashSet())).OrderBy(m => m.Name, StringComparer.Ordinal)],

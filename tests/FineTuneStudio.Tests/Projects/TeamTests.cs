@@ -33,7 +33,7 @@ public sealed class TeamTests(StudioFixture app, Browser browser) : IClassFixtur
 
         var late = await browser.Open(app.Url);
         await late.GotoAsync(link);
-        await Assertions.Expect(late.GetByText("It was used, withdrawn or is older than 7 days.")).ToBeVisibleAsync();
+        await Assertions.Expect(late.GetByText("It was used, withdrawn, is older than 7 days, or its sender no longer manages the team.")).ToBeVisibleAsync();
         await using var db = app.Db;
         var guestId = db.Users.Single(u => u.Email == "second@example.test").Id;
         Assert.Equal([Role.Approver], db.Memberships.Where(m => m.UserId == guestId).Select(m => m.Role).ToList());
@@ -86,5 +86,23 @@ public sealed class TeamTests(StudioFixture app, Browser browser) : IClassFixtur
         await using var db = app.Db;
         var account = Assert.Single(db.Users.Where(u => u.Email!.StartsWith("seat")).ToList());
         Assert.Equal([Role.Viewer], db.Memberships.Where(m => m.UserId == account.Id && m.ProjectId == project.Id).Select(m => m.Role).ToList());
+    }
+
+    [Fact]
+    public async Task An_owner_who_was_taken_out_cannot_come_back_by_a_link_they_made()
+    {
+        var owner = await app.NewPerson("Stayer");
+        var removed = await app.NewPerson("Removed");
+        var project = await app.NewProject(owner, "No way back");
+        await app.Grant(project, removed, Role.Owner);
+        var code = await removed.Do<InvitePerson, string>(i => i.Handle(project.Id, [Role.Owner]));
+        Assert.NotNull(await removed.Do<AcceptInvitation, AcceptInvitation.Offer?>(a => a.Find(code)));
+        Assert.Single((await owner.Do<ManageTeam, ManageTeam.Team>(m => m.List(project.Id))).Invitations);
+        await owner.Do<ManageTeam>(m => m.SetRoles(project.Id, removed.Id, new HashSet<Role>()));
+        Assert.Null(await removed.Do<AcceptInvitation, AcceptInvitation.Offer?>(a => a.Find(code)));
+        var refusal = await Assert.ThrowsAsync<ArgumentException>(() => removed.Do<AcceptInvitation>(a => a.Handle(code)));
+        Assert.Equal("This invitation was used, withdrawn, is older than 7 days, or its sender no longer manages the team. Ask an owner of the project for a new one.", refusal.Message);
+        var team = await owner.Do<ManageTeam, ManageTeam.Team>(m => m.List(project.Id));
+        Assert.Equal((1, 0), (team.Members.Count, team.Invitations.Count));
     }
 }
