@@ -79,20 +79,24 @@ public sealed partial class ReviewQueue
     [JSInvokable]
     public Task Key(string key) => InvokeAsync(async () =>
     {
-        await Do(() => key switch
-        {
-            "?" => Flip(),
-            "Escape" => Close(),
-            "j" or "ArrowRight" or "ArrowDown" => Move(1),
-            "k" or "ArrowLeft" or "ArrowUp" => Move(-1),
-            "u" => TakeBack(),
-            "f" => Flag(),
-            "Enter" => Keep(),
-            [>= '1' and <= '9'] when choice?.Shown is { } shown && shown.Count > key[0] - '1' => Choose(shown[key[0] - '1'], false),
-            _ => Task.CompletedTask,
-        });
+        // What fails here would go to the script, which has nothing to say to a person.
+        try { await Do(() => Told(key)); }
+        catch (Exception failed) { await DispatchExceptionAsync(failed); }
         StateHasChanged();
     });
+
+    private Task Told(string key) => key switch
+    {
+        "?" => Flip(),
+        "Escape" => Close(),
+        "j" or "ArrowRight" or "ArrowDown" => Move(1),
+        "k" or "ArrowLeft" or "ArrowUp" => Move(-1),
+        "u" => TakeBack(),
+        "f" => Flag(),
+        "Enter" => Keep(),
+        [>= '1' and <= '9'] when choice?.Shown is { } shown && shown.Count > key[0] - '1' => Choose(shown[key[0] - '1'], false),
+        _ => Task.CompletedTask,
+    };
 
     /// One thing after the other, in the order of the keys: a decision is written before the next key is looked at.
     private async Task Do(Func<Task> work)

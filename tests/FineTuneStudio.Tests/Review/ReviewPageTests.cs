@@ -156,4 +156,33 @@ public sealed class ReviewPageTests(StudioFixture app, Browser browser) : IClass
         await Assertions.Expect(page.GetByText("You can look; deciding needs")).ToBeVisibleAsync();
         await Assertions.Expect(page.Locator(".pick")).ToHaveCountAsync(0);
     }
+
+    [Fact]
+    public async Task A_key_that_is_refused_or_fails_says_so_and_the_page_can_be_loaded_again()
+    {
+        var owner = await app.NewPerson("Refuser");
+        var member = await app.NewPerson("Reviewer");
+        var project = await app.NewProject(owner, "Refused keys");
+        await app.Grant(project, member, Role.Reviewer);
+        await app.NewVersion(project, [("a text", "delivery"), ("another text", "payment")]);
+        var page = await browser.Open(app.Url);
+        await page.SignIn(member.Mail);
+        await page.GotoAsync($"/p/{project.Id}/review");
+        await Listening(page);
+        await See(page, "a text");
+        await using (var db = app.Db) await db.Database.ExecuteSqlRawAsync("ALTER TABLE Decisions RENAME TO Elsewhere");
+        try
+        {
+            await page.Keyboard.PressAsync("Enter");
+            await Assertions.Expect(page.GetByRole(AriaRole.Heading, new() { Name = "This page stopped" })).ToBeVisibleAsync();
+        }
+        finally { await using var db = app.Db; await db.Database.ExecuteSqlRawAsync("ALTER TABLE Elsewhere RENAME TO Decisions"); }
+        await page.GetByRole(AriaRole.Link, new() { Name = "Load the page again" }).ClickAsync();
+        await Listening(page);
+        await See(page, "a text");
+
+        await owner.Do<ManageTeam>(m => m.SetRoles(project.Id, member.Id, new HashSet<Role>()));
+        await page.Keyboard.PressAsync("Enter");
+        await Assertions.Expect(page.GetByText($"There is no project “{project.Id}”, or you are not a member of it.")).ToBeVisibleAsync();
+    }
 }
