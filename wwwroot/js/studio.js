@@ -18,3 +18,15 @@ document.addEventListener('click', async e => {
     document.dispatchEvent(new Event('themechange'));
   }
 });
+
+// Who signs out in one tab has left in all of them: the page after the sign-out tells the others.
+{
+  const tabs = new BroadcastChannel('fts-signed-out');
+  const there = '/account/sign-in';
+  tabs.onmessage = () => location.replace(there);
+  document.addEventListener('submit', e => { if (e.target.getAttribute('action') === '/account/sign-out') sessionStorage.setItem('fts-leaving', '1'); });
+  if (sessionStorage.getItem('fts-leaving')) {
+    sessionStorage.removeItem('fts-leaving');
+    if (location.pathname === there) tabs.postMessage('');
+  }
+}

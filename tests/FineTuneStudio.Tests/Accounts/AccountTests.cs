@@ -160,6 +160,20 @@ public sealed class AccountTests(StudioFixture app, Browser browser) : IClassFix
     }
 
     [Fact]
+    public async Task Signing_out_in_one_tab_takes_the_others_to_the_sign_in()
+    {
+        var person = await app.NewPerson("Two Tabs");
+        var project = await app.NewProject(person, "Two tabs");
+        var here = await browser.Open(app.Url);
+        await here.SignIn(person.Mail);
+        var there = await here.Context.NewPageAsync();
+        await there.GotoAsync($"/p/{project.Id}/team");
+        await Press(here, "Sign out");
+        await there.WaitForURLAsync("**/account/sign-in");
+        await Expect(there.GetByRole(AriaRole.Button, new() { Name = "Sign out" })).ToHaveCountAsync(0);
+    }
+
+    [Fact]
     public async Task A_person_renames_themselves_and_the_header_shows_it()
     {
         var person = await app.NewPerson("Old Name");
