@@ -76,8 +76,10 @@ public sealed class ReceiveFile(IDbContextFactory<StudioDb> databases, ProjectAc
             if (import.State != ImportState.Receiving) throw new UploadRefused($"“{import.FileName}” is {import.State.ToString().ToLowerInvariant()}; nothing more is taken for it.", import.Received == import.Size ? import.Size : null);
             if (offset < 0 || offset > import.Received) throw new UploadRefused($"The chunk begins at byte {offset}, but {import.Received} bytes are here; go on from there.", import.Received);
             var received = await Write(PathOf(import), import, offset, chunk, cancel);
-            await db.Imports.Where(i => i.Id == importId).ExecuteUpdateAsync(s => s.SetProperty(i => i.Received, received)
+            // Whoever discards the file does not wait for a chunk; what is given up stays so.
+            var kept = await db.Imports.Where(i => i.Id == importId && i.State == ImportState.Receiving).ExecuteUpdateAsync(s => s.SetProperty(i => i.Received, received)
                 .SetProperty(i => i.State, received == import.Size ? ImportState.Received : ImportState.Receiving), cancel);
+            if (kept == 0) throw new UploadRefused($"“{import.FileName}” was discarded while it was sent; nothing more is taken for it.");
             return new(importId, received, import.Size);
         }
         finally { turn.Release(); }
@@ -93,7 +95,11 @@ public sealed class ReceiveFile(IDbContextFactory<StudioDb> databases, ProjectAc
         var changed = await db.Imports.Where(i => i.Id == importId && (i.State == ImportState.Receiving || i.State == ImportState.Received || i.State == ImportState.Failed))
             .ExecuteUpdateAsync(s => s.SetProperty(i => i.State, ImportState.Cancelled), cancel);
         if (changed == 0) throw new UploadRefused($"“{import.FileName}” is {import.State.ToString().ToLowerInvariant()} and cannot be discarded.");
-        File.Delete(PathOf(import));
+        // A chunk on its way still writes; the file goes when it has ended.
+        var turn = Turns.GetOrAdd(importId, _ => new SemaphoreSlim(1));
+        await turn.WaitAsync(CancellationToken.None);
+        try { File.Delete(PathOf(import)); }
+        finally { turn.Release(); }
     }
 
     internal string PathOf(Import import) => Path.Combine(folder.Uploads, import.StoredAs);

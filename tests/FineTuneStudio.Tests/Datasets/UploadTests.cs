@@ -138,6 +138,34 @@ public sealed class UploadTests(StudioFixture app, Browser browser) : IClassFixt
         static string Hash(ReadOnlySpan<byte> block) => Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(block));
     }
 
+    [Fact]
+    public async Task A_file_discarded_while_a_chunk_is_sent_stays_discarded()
+    {
+        var (owner, project) = await NewOwner("Discard");
+        var place = await owner.Do<ReceiveFile, ReceiveFile.Place>(r => r.Begin(project.Id, "gone.csv", 10, "abcd"u8.ToArray()));
+        var body = new System.IO.Pipelines.Pipe();
+        await body.Writer.WriteAsync("abcd"u8.ToArray());
+        var sending = owner.Do<ReceiveFile, ReceiveFile.Place>(r => r.Append(project.Id, place.Id, 0, body.Reader.AsStream()));
+        string path;
+        await using (var db = app.Db) path = Path.Combine(app.Folder, "uploads", await db.Imports.Where(i => i.Id == place.Id).Select(i => i.StoredAs).SingleAsync());
+        while (!File.Exists(path)) await Task.Delay(10);
+
+        var discarding = owner.Do<ReceiveFile>(r => r.Discard(project.Id, place.Id));
+        while (await State() != ImportState.Cancelled) await Task.Delay(10);
+        await body.Writer.WriteAsync("efghij"u8.ToArray());
+        await body.Writer.CompleteAsync();
+        Assert.Equal("“gone.csv” was discarded while it was sent; nothing more is taken for it.", (await Assert.ThrowsAsync<UploadRefused>(() => sending)).Message);
+        await discarding;
+        Assert.Equal(ImportState.Cancelled, await State());
+        Assert.False(File.Exists(path));
+
+        async Task<ImportState> State()
+        {
+            await using var db = app.Db;
+            return await db.Imports.Where(i => i.Id == place.Id).Select(i => i.State).SingleAsync();
+        }
+    }
+
     private async Task<(Person, Project)> NewOwner(string name)
     {
         var owner = await app.NewPerson(name);
