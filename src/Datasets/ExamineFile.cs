@@ -51,7 +51,7 @@ public sealed class ExamineFile(IDbContextFactory<StudioDb> databases, ProjectAc
             }
             var (columns, about) = ReadTable.Columns(file, format);
             notices.AddRange(about);
-            var rows = ReadTable.Rows(file, format, columns).Take(200).ToList();
+            var rows = ReadTable.Sample(file, format, columns, 200);
             var mapping = DetectFormat.Guess(columns, rows);
             if (import.MappingJson is { } kept && ColumnMapping.FromJson(kept) is var before && before.Columns.Select(c => c.Name).SequenceEqual(columns)) mapping = before;
             return new(import, format, columns, mapping, [.. rows.Take(PreviewRows)], notices, rows.Count == 0 ? HeaderOnly : null);

@@ -11,6 +11,8 @@ public static class DataLimits
     public const int LabelCharacters = 200;
     public const int Labels = 2000;
     public const int Columns = 1000;
+    /// Rows that are held at once hold together no more than this and one row.
+    public const int HeldCharacters = 1 << 23;
     /// What undecodable bytes become: no text holds this character.
     public const char Undecodable = '\uFFFF';
 

@@ -95,6 +95,25 @@ internal static class ReadTable
         }
     }
 
+    /// The rows in groups of at most so many; a group ends earlier when its rows are long.
+    public static IEnumerable<List<RawRow>> Batches(IEnumerable<RawRow> rows, int most)
+    {
+        var (held, batch) = (0L, new List<RawRow>());
+        foreach (var row in rows)
+        {
+            batch.Add(row);
+            held += row.Cells.Sum(c => (long)c.Length) + row.Found.Length;
+            if (batch.Count < most && held < DataLimits.HeldCharacters) continue;
+            yield return batch;
+            (held, batch) = (0, []);
+        }
+        if (batch.Count > 0) yield return batch;
+    }
+
+    /// The first rows with their cells cut short: to look at and to guess from, not to import.
+    public static List<RawRow> Sample(Stream file, FileFormat format, IReadOnlyList<string> columns, int most) =>
+        Batches(Rows(file, format, columns).Take(most).Select(r => r with { Cells = [.. r.Cells.Select(c => DataLimits.Clip(c))] }), most).FirstOrDefault() ?? [];
+
     /// What the mapping makes of one row: a row to import, or why not.
     public static (ReadRow? Row, Rejection? Rejection) Take(RawRow raw, IReadOnlyList<ColumnUse> columns)
     {

@@ -31,7 +31,7 @@ public sealed class WriteVersion(IDbContextFactory<StudioDb> databases, ReceiveF
         using var writer = new RowWriter(connection, import.ProjectId, versionId, importId);
         var labels = new Dictionary<string, int>(StringComparer.Ordinal);
         int accepted = 0, rejected = 0, unlabeled = 0;
-        foreach (var raws in ReadTable.Rows(file, format, columns).Chunk(Batch))
+        foreach (var raws in ReadTable.Batches(ReadTable.Rows(file, format, columns), Batch))
         {
             cancel.ThrowIfCancellationRequested();
             var taken = raws.Select(raw => ReadTable.Take(raw, mapping.Columns)).ToList();

@@ -75,6 +75,20 @@ public sealed class ReadTableTests
     }
 
     [Fact]
+    public void Long_rows_are_held_a_few_at_a_time_and_shown_cut_short()
+    {
+        // Sixteen rows of 2 M characters each, in two cells.
+        var cell = new string('x', 1 << 20);
+        var file = Tables.File("text,more\n" + string.Concat(Enumerable.Repeat($"{cell},{cell}\n", 16)));
+        FileFormat format = new(FileKind.Delimited, "utf-8");
+        Assert.Equal([4, 4, 4, 4], ReadTable.Batches(ReadTable.Rows(file, format, ["text", "more"]), 2000).Select(b => b.Count));
+        Assert.Equal([3, 3, 1], ReadTable.Batches(Enumerable.Repeat(new RawRow(1, ["short"]), 7), 3).Select(b => b.Count));
+        var look = Tables.See(file, format: format);
+        Assert.Equal(ExamineFile.PreviewRows, look.Rows.Count);
+        Assert.All(look.Rows, r => Assert.All(r.Cells, c => Assert.Equal(DataLimits.FoundCharacters + 1, c.Length)));
+    }
+
+    [Fact]
     public void A_name_that_stands_twice_in_the_header_is_told_apart()
     {
         var look = Tables.See(Tables.File("text,label,label,\nx,a,b,c\n"));
