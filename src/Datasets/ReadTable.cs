@@ -134,6 +134,8 @@ internal static class ReadTable
                 case ColumnRole.Text: text = cell; break;
                 case ColumnRole.Label when cell.Trim() is var trimmed && trimmed.Length > DataLimits.LabelCharacters:
                     return (null, Refuse($"The label has {trimmed.Length} characters; a label has at most {DataLimits.LabelCharacters}. Is “{columns[i].Name}” the right column?"));
+                case ColumnRole.Label when cell.Trim().Any(char.IsControl):
+                    return (null, Refuse($"The label holds a line break or another control character; a label stands on one line. Is “{columns[i].Name}” the right column?"));
                 case ColumnRole.Label: label = cell.Trim() is { Length: > 0 } l ? l : null; break;
                 case ColumnRole.Attribute when cell.Length > 0: (attributes ??= [])[columns[i].Name] = cell; break;
             }

@@ -16,7 +16,7 @@ public sealed record Outcome(ReviewedRow Row, IReadOnlyList<HistoryLine> Meanwhi
 /// Writes one decision down, before anything else happens.
 public sealed class DecideLabel(IDbContextFactory<StudioDb> databases, ProjectAccess access, TimeProvider clock)
 {
-    public const int LongestLabel = 100;
+    public const int LongestLabel = Datasets.DataLimits.LabelCharacters;
     public const int LongestWhy = 1000;
 
     /// Throws an ArgumentException with a sentence for the person where the decision cannot be taken.
@@ -53,9 +53,10 @@ public sealed class DecideLabel(IDbContextFactory<StudioDb> databases, ProjectAc
     internal static async Task<string> Label(StudioDb db, ReviewOf review, ProjectPass pass, string? name, bool isNew, CancellationToken cancel)
     {
         name = name?.Trim() ?? "";
-        if (name.Length is 0 or > LongestLabel || name.Any(char.IsControl)) throw new ArgumentException($"A label has 1 to {LongestLabel} characters on one line; this one has {name.Length}.");
+        // What stands in the data can be said again, however it came there.
         var known = await review.Labels(db, cancel);
         if (known.Contains(name)) return name;
+        if (name.Length is 0 or > LongestLabel || name.Any(char.IsControl)) throw new ArgumentException($"A label has 1 to {LongestLabel} characters on one line; this one has {name.Length}.");
         if (!pass.May(Permission.FreezeVersion))
             throw new ArgumentException($"“{name}” is not a label here. Choose one from the list; an owner, engineer or reviewer of the project can add a new one.");
         if (known.FirstOrDefault(k => string.Equals(k, name, StringComparison.OrdinalIgnoreCase)) is { } like)

@@ -89,6 +89,15 @@ public sealed class ReadTableTests
     }
 
     [Fact]
+    public void A_label_of_two_lines_or_too_many_characters_is_rejected()
+    {
+        var (rows, rejected, _) = Tables.Read($"text,label\none,\"a\nb\"\ntwo,{new string('l', 201)}\nthree,{new string('l', 200)}\nfour,\" a \n\"\n");
+        Assert.Equal([new string('l', 200), "a"], rows.Select(r => r.Label));
+        Assert.Equal(["The label holds a line break or another control character; a label stands on one line. Is “label” the right column?",
+            "The label has 201 characters; a label has at most 200. Is “label” the right column?"], rejected.Select(r => r.Reason));
+    }
+
+    [Fact]
     public void A_name_that_stands_twice_in_the_header_is_told_apart()
     {
         var look = Tables.See(Tables.File("text,label,label,\nx,a,b,c\n"));

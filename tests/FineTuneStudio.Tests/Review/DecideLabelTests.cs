@@ -139,6 +139,17 @@ public sealed class DecideLabelTests(StudioFixture app) : IClassFixture<StudioFi
     }
 
     [Fact]
+    public async Task A_label_that_stands_in_the_data_can_be_kept_whatever_it_looks_like()
+    {
+        var (longest, broken) = (new string('l', 201), "two\nlines");
+        var (owner, project, _, ids) = await Start(("a", longest), ("b", broken), ("c", "y"));
+        Assert.True((await Decide(owner, project, new(1, ids[0], DecisionKind.Label, 0, longest))).Saved);
+        Assert.True((await Decide(owner, project, new(1, ids[1], DecisionKind.Label, 0, broken))).Saved);
+        Assert.Equal("A label has 1 to 200 characters on one line; this one has 202.", await Refused(() => Decide(owner, project, new(1, ids[2], DecisionKind.Label, 0, longest + "l", NewLabel: true))));
+        Assert.True((await Decide(owner, project, new(1, ids[2], DecisionKind.Label, 0, longest[..200], NewLabel: true))).Saved);
+    }
+
+    [Fact]
     public async Task Rows_of_a_frozen_test_part_are_neither_shown_nor_decided_and_the_page_says_why()
     {
         var (owner, project, version, ids) = await Start([.. Rows.Of(("x", 40), ("y", 40), (null, 4))]);
