@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.IO.Compression;
 using FineTuneStudio.Ui;
 
@@ -10,12 +11,15 @@ public static class UnpackModelZip
     public const int MostEntries = 500;
     /// Weights hardly compress and vocabularies about threefold; a part that unpacks to more than this many times its size is a bomb.
     public const int HighestRatio = 100;
+    /// Everything behind the files: their list, and the comment of the zip.
+    public const int MostListBytes = 1 << 20;
     private const long SmallEnoughForAnyRatio = 1 << 20;
 
     public static void To(string folder, string zipFile, long mostBytes)
     {
         try
         {
+            CheckList(zipFile);
             using var zip = ZipFile.OpenRead(zipFile);
             var entries = Checked(zip, mostBytes);
             var top = TopOf(entries);
@@ -32,10 +36,37 @@ public static class UnpackModelZip
         }
     }
 
+    /// The reader of zips takes the whole list of entries into memory before it says how many there are; so the record at the end is asked
+    /// first (APPNOTE 4.3.14 to 4.3.16). Where it says too few entries, the room between the list's beginning and the end of the file is what counts.
+    private static void CheckList(string zipFile)
+    {
+        using var file = File.OpenRead(zipFile);
+        var tail = new byte[(int)Math.Min(file.Length, 22 + 20 + ushort.MaxValue)];
+        file.Position = file.Length - tail.Length;
+        file.ReadExactly(tail);
+        var end = tail.Length < 22 ? -1 : tail.AsSpan(0, tail.Length - 18).LastIndexOf("PK\u0005\u0006"u8);
+        if (end < 0) return;
+        long entries = BinaryPrimitives.ReadUInt16LittleEndian(tail.AsSpan(end + 10)), list = BinaryPrimitives.ReadUInt32LittleEndian(tail.AsSpan(end + 16));
+        // As the reader does it: the larger record counts only where a field of the small one is full.
+        var full = entries == ushort.MaxValue || list == uint.MaxValue || BinaryPrimitives.ReadUInt16LittleEndian(tail.AsSpan(end + 4)) == ushort.MaxValue;
+        if (full && end >= 20 && tail.AsSpan(end - 20).StartsWith("PK\u0006\u0007"u8) && BinaryPrimitives.ReadInt64LittleEndian(tail.AsSpan(end - 12)) is var at and >= 0 && at <= file.Length - 56)
+        {
+            var large = new byte[56];
+            file.Position = at;
+            file.ReadExactly(large);
+            (entries, list) = (BinaryPrimitives.ReadInt64LittleEndian(large.AsSpan(32)), BinaryPrimitives.ReadInt64LittleEndian(large.AsSpan(48)));
+        }
+        if (entries is < 0 or > MostEntries) throw TooMany(entries);
+        if (file.Length - list > MostListBytes)
+            throw new ModelRefused($"The list of the files in the zip takes {Say.Bytes(file.Length - list)}; that of a model folder takes a few kilobytes, and more than {Say.Bytes(MostListBytes)} is refused. Nothing was unpacked.");
+    }
+
+    private static ModelRefused TooMany(long entries) =>
+        new($"The zip has {Say.Count(entries)} entries; a model folder has a dozen, and more than {Say.Count(MostEntries)} are refused.");
+
     private static List<ZipArchiveEntry> Checked(ZipArchive zip, long mostBytes)
     {
-        if (zip.Entries.Count > MostEntries)
-            throw new ModelRefused($"The zip has {Say.Count(zip.Entries.Count)} entries; a model folder has a dozen, and more than {Say.Count(MostEntries)} are refused.");
+        if (zip.Entries.Count > MostEntries) throw TooMany(zip.Entries.Count);
         var seen = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
         long total = 0;
         foreach (var entry in zip.Entries)

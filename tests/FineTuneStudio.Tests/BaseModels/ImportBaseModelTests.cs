@@ -46,6 +46,7 @@ public sealed class ImportBaseModelTests(StudioFixture app) : IClassFixture<Stud
         { "twice", "The zip has two entries named “config.json”. Nothing was unpacked; pack the model folder anew." },
         { "bomb", "“model.safetensors” would unpack to " },
         { "many", "The zip has 501 entries; a model folder has a dozen, and more than 500 are refused." },
+        { "list", "The list of the files in the zip takes " },
         { "two", "The zip has more than one model folder: “a” and “b”. Pack one at a time." },
         { "text", "This is not a zip file that can be read: it is damaged, encrypted, cut off or of another format. Pack the model folder anew as a plain zip." },
         { "cut", "This is not a zip file that can be read: it is damaged, encrypted, cut off or of another format. Pack the model folder anew as a plain zip." },
@@ -69,6 +70,7 @@ public sealed class ImportBaseModelTests(StudioFixture app) : IClassFixture<Stud
             "twice" => Zip([.. Files(""), ("config.json", [1])]),
             "bomb" => Zip([.. Files("").Where(f => f.Item1 != "model.safetensors"), ("model.safetensors", new byte[64 << 20])]),
             "many" => Zip([.. Enumerable.Range(0, 501).Select(i => ($"file{i}", Array.Empty<byte>()))]),
+            "list" => SaysOneEntry(Zip([.. Enumerable.Range(0, 20_000).Select(i => ($"file{i}", Array.Empty<byte>()))])),
             "two" => Zip([.. Files("a/"), .. Files("b/")]),
             "text" => "this is no zip"u8.ToArray(),
             "cut" => Zip(Files(""))[..^3000],
@@ -81,6 +83,7 @@ public sealed class ImportBaseModelTests(StudioFixture app) : IClassFixture<Stud
         }));
         Assert.StartsWith(sentence, refused.Message);
         if (kind == "bomb") Assert.EndsWith(" times its size, like a zip bomb; 100 times is the limit. Nothing was unpacked.", refused.Message);
+        if (kind == "list") Assert.EndsWith("; that of a model folder takes a few kilobytes, and more than 1 MiB is refused. Nothing was unpacked.", refused.Message);
         if (kind == "truncated") Assert.EndsWith("the file was probably cut off, so copy or download it again.", refused.Message);
         if (kind == "pickle") Assert.Contains("pickle", refused.Message);
         Assert.Empty(Directory.EnumerateFileSystemEntries(Path.Combine(app.Folder, "uploads")));
@@ -145,6 +148,12 @@ public sealed class ImportBaseModelTests(StudioFixture app) : IClassFixture<Stud
         who.Do<ImportBaseModel, BaseModel>(i => i.FromZip(project.Id, new() { Name = "Mine", Source = "a colleague", Origin = origin }, new MemoryStream(zip)));
 
     internal static (string, byte[])[] Files(string under) => [.. Directory.EnumerateFiles(Practice).Select(f => (under + Path.GetFileName(f), File.ReadAllBytes(f)))];
+
+    private static byte[] SaysOneEntry(byte[] zip)
+    {
+        (zip[^14], zip[^13], zip[^12], zip[^11]) = (1, 0, 1, 0);
+        return zip;
+    }
 
     internal static byte[] Zip((string, byte[])[] files, string? link = null)
     {
