@@ -25,9 +25,17 @@ public sealed class ImportJobs(IDbContextFactory<StudioDb> databases, IServiceSc
 
     protected override async Task ExecuteAsync(CancellationToken stopping)
     {
-        await using (var db = await databases.CreateDbContextAsync(stopping))
+        await DatabaseWaits.Insist(Recover, log, "finding the imports that were cut off", stopping);
+        await foreach (var id in queue.Reader.ReadAllAsync(stopping))
+            // Whatever happens to one import, the server and the next one go on.
+            try { await Run(id, stopping); }
+            catch (Exception e) when (!stopping.IsCancellationRequested) { log.LogError(e, "Import {Import} could not be marked as ended; the next start of the server does it again", id); }
+
+        async Task Recover()
+        {
+            await using var db = await databases.CreateDbContextAsync(stopping);
             foreach (var id in await db.Imports.Where(i => i.State == ImportState.Importing).OrderBy(i => i.Id).Select(i => i.Id).ToListAsync(stopping)) Enqueue(id);
-        await foreach (var id in queue.Reader.ReadAllAsync(stopping)) await Run(id, stopping);
+        }
     }
 
     private async Task Run(int importId, CancellationToken stopping)
@@ -43,12 +51,12 @@ public sealed class ImportJobs(IDbContextFactory<StudioDb> databases, IServiceSc
                 .Handle(importId, null, (share, accepted, rejected) => progress[importId] = new(share, accepted, rejected), cancel.Token), stopping);
         }
         catch (OperationCanceledException) when (stopping.IsCancellationRequested) { }
-        catch (OperationCanceledException) { await Stop(importId, ImportState.Received, "The import was stopped; nothing of it was kept. It can be started again."); }
-        catch (DataFileException e) { await Stop(importId, ImportState.Failed, e.Message); }
+        catch (OperationCanceledException) { await Stop(importId, stopping, ImportState.Received, "The import was stopped; nothing of it was kept. It can be started again."); }
+        catch (DataFileException e) { await Stop(importId, stopping, ImportState.Failed, e.Message); }
         catch (Exception e)
         {
             log.LogError(e, "Import {Import} failed", importId);
-            await Stop(importId, ImportState.Failed, $"The import failed on the server ({e.GetType().Name}: {e.Message}); nothing of it was kept.");
+            await Stop(importId, stopping, ImportState.Failed, $"The import failed on the server ({e.GetType().Name}: {e.Message}); nothing of it was kept.");
         }
         finally
         {
@@ -57,13 +65,13 @@ public sealed class ImportJobs(IDbContextFactory<StudioDb> databases, IServiceSc
         }
     }
 
-    private async Task Stop(int importId, ImportState state, string sentence)
+    private Task Stop(int importId, CancellationToken stopping, ImportState state, string sentence) => DatabaseWaits.Insist(async () =>
     {
         await using var scope = scopes.CreateAsyncScope();
         await scope.ServiceProvider.GetRequiredService<WriteVersion>().Sweep(importId, CancellationToken.None, keepRejected: state == ImportState.Failed);
         await using var db = await databases.CreateDbContextAsync();
         await db.Imports.Where(i => i.Id == importId).ExecuteUpdateAsync(s => s.SetProperty(i => i.State, state).SetProperty(i => i.Problem, sentence).SetProperty(i => i.VersionId, (int?)null));
-    }
+    }, log, $"the end of import {importId}", stopping);
 }
 
 public sealed record ImportProgress(double Share, int Accepted, int Rejected);

@@ -36,9 +36,17 @@ public sealed class ReportBuilder(IDbContextFactory<StudioDb> databases, StudioF
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
-        await using (var db = await databases.CreateDbContextAsync(stoppingToken))
+        await DatabaseWaits.Insist(Recover, log, "finding the reports that were cut off", stoppingToken);
+        await foreach (var id in queue.Reader.ReadAllAsync(stoppingToken))
+            // Whatever happens to one report, the server and the next one go on.
+            try { await Build(id, stoppingToken); }
+            catch (Exception e) when (!stoppingToken.IsCancellationRequested) { log.LogError(e, "Report {Report} could not be saved; the next start of the server builds it again", id); }
+
+        async Task Recover()
+        {
+            await using var db = await databases.CreateDbContextAsync(stoppingToken);
             foreach (var id in await db.Reports.Where(r => r.State == ReportState.Building).OrderBy(r => r.Id).Select(r => r.Id).ToListAsync(stoppingToken)) Enqueue(id);
-        await foreach (var id in queue.Reader.ReadAllAsync(stoppingToken)) await Build(id, stoppingToken);
+        }
     }
 
     internal async Task Build(int reportId, CancellationToken cancel)
@@ -62,7 +70,7 @@ public sealed class ReportBuilder(IDbContextFactory<StudioDb> databases, StudioF
                 ? fault.Message : "Something went wrong on the server while this report was built; it is in the server's log. Build it again.");
         }
         finally { now = null; }
-        await db.SaveChangesAsync(CancellationToken.None);
+        await DatabaseWaits.Insist(() => db.SaveChangesAsync(CancellationToken.None), log, $"report {report.Number} of {report.ProjectId}", cancel);
     }
 
     private async Task<ReportBody> Measure(StudioDb db, Report report, CancellationToken cancel)

@@ -37,9 +37,18 @@ public sealed class Run
         StartedAt ??= at;
     }
 
-    public void Interrupt() => Move(RunState.Interrupted, RunState.Running);
+    /// Why is a sentence; none where the server stopped.
+    public void Interrupt(string? why = null)
+    {
+        Move(RunState.Interrupted, RunState.Running);
+        Failure = why;
+    }
 
-    public void Requeue() => Move(RunState.Queued, RunState.Interrupted);
+    public void Requeue()
+    {
+        Move(RunState.Queued, RunState.Interrupted);
+        Failure = null;
+    }
 
     public void End(RunState state, DateTime at, string? failure = null)
     {

@@ -15,6 +15,9 @@ internal sealed class RunJournal : IDisposable
     private readonly TrainerSignals signals;
     private readonly RunWatchers watchers;
     private readonly TimeProvider clock;
+    private readonly TimeSpan patience;
+    private readonly ILogger log;
+    private readonly CancellationToken stopping;
     private readonly Lock buffer = new(), writing = new();
     private readonly Channel<RunUpdate> outbox = Channel.CreateUnbounded<RunUpdate>();
     private readonly ITimer timer;
@@ -22,10 +25,11 @@ internal sealed class RunJournal : IDisposable
     private List<TrainingEvent> events = [];
     private bool begun;
     private Exception? failure;
+    private long? waitingSince;
 
-    public RunJournal(int runId, IDbContextFactory<StudioDb> databases, TrainerSignals signals, RunWatchers watchers, TimeProvider clock)
+    public RunJournal(int runId, IDbContextFactory<StudioDb> databases, TrainerSignals signals, RunWatchers watchers, TimeProvider clock, TimeSpan patience, ILogger log, CancellationToken stopping)
     {
-        (this.runId, this.databases, this.signals, this.watchers, this.clock) = (runId, databases, signals, watchers, clock);
+        (this.runId, this.databases, this.signals, this.watchers, this.clock, this.patience, this.log, this.stopping) = (runId, databases, signals, watchers, clock, patience, log, stopping);
         timer = clock.CreateTimer(_ => { if (writing.TryEnter()) try { WriteGuarded(); } finally { writing.Exit(); } }, null, Batch, Batch);
         sender = Task.Run(SendAll);
     }
@@ -39,19 +43,32 @@ internal sealed class RunJournal : IDisposable
         if (happened is EvaluationDone or CheckpointSaved) Write();
     }
 
-    public void Write() { lock (writing) WriteGuarded(); }
+    /// Training waits here while the database cannot be written, until it can, or patience ends, or the server stops.
+    public void Write()
+    {
+        while (true)
+        {
+            lock (writing)
+            {
+                WriteGuarded();
+                if (waitingSince is null || failure is not null) return;
+            }
+            if (stopping.WaitHandle.WaitOne(DatabaseWaits.Pause)) return;
+        }
+    }
 
     /// Writes what is left; throws where anything could not be written.
     public void Close()
     {
         Write();
         ThrowIfLost();
+        if (waitingSince is not null) stopping.ThrowIfCancellationRequested();
     }
 
     public void Dispose()
     {
         timer.Dispose();
-        Write();
+        lock (writing) WriteGuarded();
         outbox.Writer.TryComplete();
         sender.Wait(TimeSpan.FromSeconds(5));
     }
@@ -66,7 +83,18 @@ internal sealed class RunJournal : IDisposable
         List<TrainingEvent> batch;
         lock (buffer) { batch = events; events = []; }
         if (batch.Count == 0) return;
-        try { outbox.Writer.TryWrite(Persist(batch)); }
+        try
+        {
+            outbox.Writer.TryWrite(Persist(batch));
+            waitingSince = null;
+        }
+        catch (Exception e) when (DatabaseWaits.MayPass(e))
+        {
+            lock (buffer) events.InsertRange(0, batch);
+            if (waitingSince is null) log.LogWarning(e, "The numbers of run {Id} cannot be written at the moment; they are kept and tried again", runId);
+            waitingSince ??= clock.GetTimestamp();
+            if (clock.GetElapsedTime(waitingSince.Value) > patience) failure = e;
+        }
         catch (Exception e) { failure = e; }
     }
 
@@ -75,7 +103,7 @@ internal sealed class RunJournal : IDisposable
         var now = clock.GetUtcNow().UtcDateTime;
         using var db = databases.CreateDbContext();
         using var all = db.Database.BeginTransaction();
-        int? rewound = begun ? null : Rewind(db, batch);
+        var (begins, rewound) = begun ? (false, null) : Rewind(db, batch);
         var steps = batch.OfType<StepDone>().Select(s => new RunStep
         {
             RunId = runId, Step = s.Step, Epoch = s.Epoch, TrainLoss = s.TrainLoss, LearningRate = s.LearningRate,
@@ -96,6 +124,7 @@ internal sealed class RunJournal : IDisposable
             (run.BestStep, run.BestMetric) = (best.Step, Number(best, RunRecipe.FromJson(run.RecipeJson).Metric));
         db.SaveChanges();
         all.Commit();
+        begun |= begins;
         return new RunUpdate(rewound,
             [.. steps.Select(s => new StepPoint(s.Step, s.Epoch, s.TrainLoss, s.LearningRate, s.GradientNorm, s.ExamplesPerSecond, s.MemoryBytes))],
             [.. evaluations.Select(e => new EvaluationPoint(e.Step, e.Epoch, e.ValidationLoss, e.Accuracy, e.MacroF1, e.TrainSampleLoss, e.TrainSampleMetric, e.IsBest))],
@@ -103,16 +132,15 @@ internal sealed class RunJournal : IDisposable
     }
 
     /// The first step of this stretch says where it goes on from: later numbers of an earlier stretch are replaced, not doubled.
-    private int? Rewind(StudioDb db, List<TrainingEvent> batch)
+    private (bool Begins, int? To) Rewind(StudioDb db, List<TrainingEvent> batch)
     {
         var step = batch.OfType<StepDone>().FirstOrDefault()?.Step;
         var evaluation = batch.OfType<EvaluationDone>().FirstOrDefault()?.Step;
-        if (step is null && evaluation is null) return null;
-        begun = true;
+        if (step is null && evaluation is null) return (false, null);
         var from = step is { } s ? s : evaluation!.Value + 1;
         var steps = db.RunSteps.Where(x => x.RunId == runId && x.Step >= from).ExecuteDelete();
         var evaluations = db.RunEvaluations.Where(x => x.RunId == runId && x.Step >= Math.Min(from, evaluation ?? from)).ExecuteDelete();
-        return steps + evaluations > 0 ? from : null;
+        return (true, steps + evaluations > 0 ? from : null);
     }
 
     internal static double Number(RunEvaluation e, SelectionMetric metric) => metric switch

@@ -29,7 +29,7 @@ public static class RunVerdict
             RunState.Running when run.Asked == "stop" => "Stopping after this step; the best checkpoint is kept.",
             RunState.Running when run.StepsDone == 0 => "Starting: the rows are read and the base model is loaded.",
             RunState.Running => Learning(view),
-            RunState.Interrupted => $"Interrupted at step {Say.Count(run.StepsDone)} of {Say.Count(run.TotalSteps)}, when the server stopped. " +
+            RunState.Interrupted => $"Interrupted at step {Say.Count(run.StepsDone)} of {Say.Count(run.TotalSteps)}{(run.Failure is null ? ", when the server stopped." : $". {run.Failure}")} " +
                 (view.Checkpoint ? "It can go on from its last checkpoint." : "There is no checkpoint yet, so it would start from the beginning."),
             RunState.Failed => run.Failure ?? "The run failed.",
             RunState.Cancelled => $"Cancelled at step {Say.Count(run.StepsDone)}; no model was kept.",

@@ -13,18 +13,29 @@ namespace FineTuneStudio.Runs;
 /// Trains queued runs, one at a time, on a thread of its own. A run that was under way when the server stopped, however it stopped,
 /// is interrupted: it goes on from its last checkpoint when a person says so.
 public sealed class Trainer(IDbContextFactory<StudioDb> databases, StudioFolder folder, TrainerSignals signals, RunWatchers watchers,
-    TimeProvider clock, ILogger<Trainer> log) : BackgroundService
+    TimeProvider clock, DatabaseWaits waits, ILogger<Trainer> log) : BackgroundService
 {
+    /// False while the tables may say of a run that it trains although no thread does.
+    private bool swept;
+
     public override async Task StartAsync(CancellationToken cancel)
     {
-        await using var db = await databases.CreateDbContextAsync(cancel);
-        foreach (var run in await db.Runs.Where(r => r.State == RunState.Running).ToListAsync(cancel))
-        {
-            run.Interrupt();
-            Say(db, run, $"The server stopped at step {Ui.Say.Count(run.StepsDone)}; the run is interrupted.");
-        }
-        await db.SaveChangesAsync(cancel);
+        // Pages come up even where the database takes no writing now; the trainer's thread then sweeps later.
+        try { Sweep(null, run => $"The server stopped at step {Ui.Say.Count(run.StepsDone)}; the run is interrupted."); }
+        catch (Exception e) when (DatabaseWaits.MayPass(e)) { log.LogWarning(e, "The runs that the last stop of the server cut off cannot be marked yet"); }
         await base.StartAsync(cancel);
+    }
+
+    private void Sweep(string? why, Func<Run, string> said)
+    {
+        using var db = databases.CreateDbContext();
+        foreach (var run in db.Runs.Where(r => r.State == RunState.Running).ToList())
+        {
+            run.Interrupt(why);
+            Say(db, run, said(run));
+        }
+        db.SaveChanges();
+        swept = true;
     }
 
     protected override Task ExecuteAsync(CancellationToken stopping)
@@ -41,10 +52,11 @@ public sealed class Trainer(IDbContextFactory<StudioDb> databases, StudioFolder 
         while (!stopping.IsCancellationRequested)
             try
             {
+                if (!swept) Sweep("The trainer had lost it.", run => $"No thread trained the run any more at step {Ui.Say.Count(run.StepsDone)}; it is interrupted.");
                 int? next;
                 using (var db = databases.CreateDbContext())
                     next = db.Runs.Where(r => r.State == RunState.Queued).OrderBy(r => r.QueuedAt).ThenBy(r => r.Id).Select(r => (int?)r.Id).FirstOrDefault();
-                if (next is { } id) Train(id, stopping); else signals.WaitForWork(stopping);
+                if (next is { } id) { swept = false; Train(id, stopping); swept = true; } else signals.WaitForWork(stopping);
             }
             catch (OperationCanceledException) when (stopping.IsCancellationRequested) { }
             catch (Exception e)
@@ -72,26 +84,26 @@ public sealed class Trainer(IDbContextFactory<StudioDb> databases, StudioFolder 
                 var rows = TrainingRows.Read(db, split).GetAwaiter().GetResult();
                 job = new(RunRecipe.FromJson(run.RecipeJson), folder.BaseModel(model.StoredAs), rows.Labels, rows.Train, rows.Validation, folder.Run(id));
             }
-            catch (Exception e) { Fail(id, e); return; }
+            catch (Exception e) { Fail(id, e, stopping); return; }
         }
         try
         {
             FineTuneResult result;
-            using (var journal = new RunJournal(id, databases, signals, watchers, clock))
+            using (var journal = new RunJournal(id, databases, signals, watchers, clock, waits.Patience, log, stopping))
             {
                 result = FineTune.Run(job, journal.Take, () => signals.Asked(id), stopping, resume);
                 journal.Close();
             }
-            Finish(id, result);
+            Finish(id, result, stopping);
         }
         catch (Exception) when (stopping.IsCancellationRequested)
         {
-            End(id, run => run.Interrupt(), "The server is shutting down; the run is interrupted and can be restarted from its last checkpoint.");
+            End(id, stopping, run => run.Interrupt(), "The server is shutting down; the run is interrupted and can be restarted from its last checkpoint.");
         }
-        catch (Exception e) { Fail(id, e); }
+        catch (Exception e) { Fail(id, e, stopping); }
     }
 
-    private void Finish(int id, FineTuneResult result)
+    private void Finish(int id, FineTuneResult result, CancellationToken stopping)
     {
         var cancelled = result.Outcome == FineTuneOutcome.Cancelled;
         var hash = !cancelled && result.BestFolder is { } best ? HashOf(Path.Combine(best, "model.safetensors")) : null;
@@ -103,7 +115,7 @@ public sealed class Trainer(IDbContextFactory<StudioDb> databases, StudioFolder 
             FineTuneOutcome.StoppedEarly => $"Early stopping ended the run; the best checkpoint is of step {Ui.Say.Count(result.BestStep)}.",
             _ => $"Finished; the best checkpoint is of step {Ui.Say.Count(result.BestStep)}.",
         };
-        End(id, run =>
+        End(id, stopping, run =>
         {
             run.StepsDone = result.StepsDone;
             run.BestStep = hash is null ? null : result.BestStep;
@@ -121,19 +133,31 @@ public sealed class Trainer(IDbContextFactory<StudioDb> databases, StudioFolder 
             if (Directory.Exists(gone)) Directory.Delete(gone, recursive: true);
     }
 
-    private void Fail(int id, Exception e)
+    private void Fail(int id, Exception e, CancellationToken stopping)
     {
+        if (DatabaseWaits.MayPass(e))
+        {
+            log.LogError(e, "Run {Id} is interrupted: the database could not be used", id);
+            End(id, stopping, run => run.Interrupt("The server's database could not be written for too long; is it locked by another program, or is the disk full?"),
+                "The database could not be written for too long; the run is interrupted.", tell: true);
+            return;
+        }
         var plain = e is TrainingException or WeightFileException or TokenizerFileException or FormatException;
         if (!plain) log.LogError(e, "Run {Id} failed", id);
         var sentence = plain ? e.Message : $"The run stopped on an error that nobody foresaw: {e.Message.ReplaceLineEndings(" ")}";
-        End(id, run => run.End(RunState.Failed, clock.GetUtcNow().UtcDateTime, sentence), plain ? sentence : $"{sentence} ({e.GetType().Name})", tell: true);
+        End(id, stopping, run => run.End(RunState.Failed, clock.GetUtcNow().UtcDateTime, sentence), plain ? sentence : $"{sentence} ({e.GetType().Name})", tell: true);
     }
 
-    private void End(int id, Action<Run> change, string said, bool tell = false)
+    /// Tries until it is written; only a stop of the server ends that, and the next start then finds the run.
+    private void End(int id, CancellationToken stopping, Action<Run> change, string said, bool tell = false)
     {
-        Run run;
-        using (var db = databases.CreateDbContext())
+        Run run = null!;
+        DatabaseWaits.Insist(() => { Write(); return Task.CompletedTask; }, log, $"the end of run {id}: {said}", stopping).GetAwaiter().GetResult();
+        watchers.Send(id, new RunUpdate(null, [], [], run.State.ToString(), run.StepsDone, run.TotalSteps)).Wait(TimeSpan.FromSeconds(3));
+
+        void Write()
         {
+            using var db = databases.CreateDbContext();
             run = db.Runs.Single(r => r.Id == id);
             change(run);
             Say(db, run, said);
@@ -141,7 +165,6 @@ public sealed class Trainer(IDbContextFactory<StudioDb> databases, StudioFolder 
                 Text = $"run {run.Number}: {char.ToLowerInvariant(said[0])}{said[1..]}", Href = $"/p/{run.ProjectId}/runs/{run.Number}" });
             db.SaveChanges();
         }
-        watchers.Send(id, new RunUpdate(null, [], [], run.State.ToString(), run.StepsDone, run.TotalSteps)).Wait(TimeSpan.FromSeconds(3));
     }
 
     private void Say(StudioDb db, Run run, string text) => db.RunLog.Add(new RunLogLine { RunId = run.Id, At = clock.GetUtcNow().UtcDateTime, Text = text });

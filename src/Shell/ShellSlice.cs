@@ -1,6 +1,7 @@
 using FineTuneStudio.Accounts;
 using Microsoft.AspNetCore.DataProtection;
 using Microsoft.AspNetCore.Diagnostics;
+using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
 using Radzen;
 
@@ -12,10 +13,11 @@ public static class ShellSlice
     {
         builder.Services.AddSingleton(TimeProvider.System);
         builder.Services.AddSingleton<StudioFolder>();
+        builder.Services.AddSingleton<DatabaseWaits>();
         builder.Services.AddScoped<Road>();
         builder.Services.AddScoped<StartSample>();
         builder.Services.AddDbContextFactory<StudioDb>((services, options) =>
-            options.UseSqlite($"Data Source={services.GetRequiredService<StudioFolder>().Database};Foreign Keys=True"));
+            options.UseSqlite($"Data Source={services.GetRequiredService<StudioFolder>().Database};Foreign Keys=True;Default Timeout={services.GetRequiredService<DatabaseWaits>().LockSeconds}"));
         builder.Services.AddScoped(services => services.GetRequiredService<IDbContextFactory<StudioDb>>().CreateDbContext());
         builder.Services.AddRazorComponents().AddInteractiveServerComponents(o => o.DetailedErrors = builder.Environment.IsDevelopment());
         builder.Services.AddRadzenComponents();
@@ -33,8 +35,10 @@ public static class ShellSlice
         Directory.CreateDirectory(folder.Root);
         if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(folder.Root, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         await using var db = await app.Services.GetRequiredService<IDbContextFactory<StudioDb>>().CreateDbContextAsync();
-        await db.Database.MigrateAsync();
-        await db.Database.ExecuteSqlRawAsync("PRAGMA journal_mode=WAL");
+        // A database of this version needs no writing, so that a full disk or a lock keeps nobody from the pages that free space.
+        if ((await db.Database.GetPendingMigrationsAsync()).Any()) await db.Database.MigrateAsync();
+        try { await db.Database.ExecuteSqlRawAsync("PRAGMA journal_mode=WAL"); }
+        catch (SqliteException e) when (DatabaseWaits.MayPass(e)) { app.Logger.LogWarning(e, "The database cannot be written at the moment"); }
     }
 
     public static void UseShell(this WebApplication app)
