@@ -12,7 +12,7 @@ public sealed class Browser : IAsyncLifetime
     {
         playwright = await Playwright.CreateAsync();
         // A busy machine may take a while for the first page of a cold server.
-        Assertions.SetDefaultExpectTimeout(15_000);
+        Assertions.SetDefaultExpectTimeout(30_000);
         chromium = await playwright.Chromium.LaunchAsync(new()
         {
             ExecutablePath = Environment.GetEnvironmentVariable("CHROMIUM") ?? "/usr/bin/chromium", Headless = true,
@@ -24,7 +24,7 @@ public sealed class Browser : IAsyncLifetime
     public async Task<IPage> Open(Uri url, int width = 1280, int height = 900)
     {
         var context = await chromium!.NewContextAsync(new() { BaseURL = url.ToString(), ViewportSize = new() { Width = width, Height = height } });
-        context.SetDefaultTimeout(15_000);
+        context.SetDefaultTimeout(45_000);
         return await context.NewPageAsync();
     }
 
