@@ -141,10 +141,10 @@ public sealed class ReceiveFile(IDbContextFactory<StudioDb> databases, ProjectAc
         return file.Length;
     }
 
-    private static async Task<IReadOnlyList<string>> Blocks(string path, long received, CancellationToken cancel)
+    private static async Task<IReadOnlyList<string>?> Blocks(string path, long received, CancellationToken cancel)
     {
+        if (received < BlockBytes) return null;
         var hashes = new List<string>();
-        if (received < BlockBytes) return hashes;
         await using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, 0);
         var block = new byte[BlockBytes];
         for (var end = (long)BlockBytes; end <= received && await file.ReadAtLeastAsync(block, BlockBytes, throwOnEndOfStream: false, cancel) == BlockBytes; end += BlockBytes)
