@@ -196,6 +196,8 @@ public sealed class MainJourneyTests(StudioFixture app, Browser browser) : IClas
         await Expect(page.GetByRole(AriaRole.Heading, new() { Name = "Sign-off" })).ToBeVisibleAsync(new() { Timeout = 300_000 });
         await Expect(page.GetByText(new Regex("TF-IDF with logistic regression does better"))).ToBeVisibleAsync();
         await Expect(page.GetByRole(AriaRole.Heading, new() { Name = "Where it is sure and wrong" })).ToBeVisibleAsync();
+        await Press(page, "Show the matrix as a table");
+        await Expect(page.GetByRole(AriaRole.Region, new() { Name = "Confusion matrix as a table" }).Locator("tbody tr")).ToHaveCountAsync(77);
         await using var db = app.Db;
         var body = JsonDocument.Parse((await db.Reports.SingleAsync(r => r.ProjectId == project.Substring(3))).BodyJson!).RootElement;
         var accuracy = body.GetProperty("Model").GetProperty("Accuracy").GetProperty("Value").GetDouble();
