@@ -24,6 +24,8 @@ public sealed class KillTests(StudioFixture app, Browser browser) : IClassFixtur
             await page.GotoAsync($"/p/{project.Id}/review");
             var progress = page.Locator(".progressline [role=status]");
             await Assertions.Expect(progress).ToContainTextAsync("0 of 60 decided");
+            // A key counts from the moment the page listens.
+            await Assertions.Expect(page.Locator("body[data-keys=review]")).ToBeVisibleAsync();
             for (; acknowledged < 10; acknowledged++)
             {
                 await page.Keyboard.PressAsync(acknowledged % 2 == 0 ? "1" : "2");
