@@ -11,6 +11,7 @@ public sealed class NewProject
     public string Purpose { get; set; } = "";
     public GoalMetric Metric { get; set; } = GoalMetric.MacroF1;
     public double Goal { get; set; } = 0.8;
+    public string Approver { get; set; } = "";
     public string Guidelines { get; set; } = "";
 }
 
@@ -23,6 +24,7 @@ public sealed class CreateProject(IDbContextFactory<StudioDb> databases, Project
         if (form.Name.Trim().Length is < 3 or > 80) faults[nameof(form.Name)] = $"The name has {form.Name.Trim().Length} characters; give it 3 to 80.";
         if (form.Purpose.Trim().Length is < 10 or > 1000) faults[nameof(form.Purpose)] = $"The purpose has {form.Purpose.Trim().Length} characters; say in 10 to 1,000 what the model is for.";
         if (form.Goal is not (> 0 and <= 1)) faults[nameof(form.Goal)] = string.Create(CultureInfo.InvariantCulture, $"The goal is {form.Goal}; it must be above 0 and at most 1 (0.9 means 90 %).");
+        if (form.Approver.Trim().Length is < 2 or > 120) faults[nameof(form.Approver)] = $"Who approves has {form.Approver.Trim().Length} characters; name a person or a function in 2 to 120.";
         return faults;
     }
 
@@ -36,7 +38,7 @@ public sealed class CreateProject(IDbContextFactory<StudioDb> databases, Project
         var project = new Project
         {
             Id = await FreeId(db, form.Name, cancel), Name = form.Name.Trim(), Purpose = form.Purpose.Trim(), Task = "text-classification",
-            Metric = form.Metric, Goal = form.Goal, Guidelines = form.Guidelines.Trim(), IsSample = sample, CreatedById = userId, CreatedAt = now,
+            Metric = form.Metric, Goal = form.Goal, Approver = form.Approver.Trim(), Guidelines = form.Guidelines.Trim(), IsSample = sample, CreatedById = userId, CreatedAt = now,
         };
         db.Projects.Add(project);
         // An owner who also does the work is the common case; a second person must still sign.

@@ -15,6 +15,8 @@ public sealed class Project
     public required GoalMetric Metric { get; set; }
     /// The value of the metric on the test part that would make the model acceptable, 0 to 1.
     public required double Goal { get; set; }
+    /// Who is to approve, as a name or a function: "the head of support". It grants nothing; the role Approver does.
+    public string Approver { get; set; } = "";
     /// What labelers should know, shown beside the example in the review.
     public string Guidelines { get; set; } = "";
     public bool IsSample { get; init; }

@@ -6,7 +6,7 @@ namespace FineTuneStudio.Reports;
 /// What the numbers of a report say in words.
 public static class ReportSentences
 {
-    /// Below this a bootstrap interval covers far less often than it says.
+    /// Our own limit, no theorem: with so few rows the bootstrap of a share often covers less than it says, and all right or all wrong gives it no width at all.
     public const int FewRows = 30;
 
     public static string Name(GoalMetric metric) => metric == GoalMetric.MacroF1 ? "macro-F1" : "accuracy";

@@ -70,7 +70,7 @@ public sealed class StudioFixture : WebApplicationFactory<Program>, IAsyncLifeti
     public async Task<Project> NewProject(Person owner, string name = "Test project")
     {
         await using var scope = owner.Scope();
-        return await scope.ServiceProvider.GetRequiredService<CreateProject>().Handle(new NewProject { Name = name, Purpose = "Route customer messages to teams.", Goal = 0.8 });
+        return await scope.ServiceProvider.GetRequiredService<CreateProject>().Handle(new NewProject { Name = name, Purpose = "Route customer messages to teams.", Goal = 0.8, Approver = "the head of support" });
     }
 
     public async Task Grant(Project project, Person person, params Role[] roles)

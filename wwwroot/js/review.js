@@ -11,7 +11,7 @@ export function listen(page) {
     const at = e.target instanceof Element ? e.target : document.body;
     if (at.closest('input, textarea, select, [contenteditable]')) {
       // A written comment is done: the next key is a key of the page again. So is a label found among few.
-      if (e.key === 'Escape' || (e.key === 'Enter' && at.matches('#note, #label-box[data-few]'))) setTimeout(() => at.blur());
+      if (e.key === 'Escape' || (e.key === 'Enter' && at.matches('#note, #label-box[data-few]'))) at.blur();
       return;
     }
     if (at.closest('.scroll') && /^Arrow/.test(e.key)) return;

@@ -114,7 +114,7 @@ function sparse(points) {
 }
 
 // An exponential mean over steps, without the pull of its start. A point stands for the steps since the one before it, so that a
-// curve read late with fewer points is the curve that was watched.
+// curve read late with fewer points weighs them as the watched one did; where points were left out, it comes near it.
 function smoothed(points) {
   const keep = .95;
   let mean = 0, weight = 1, before = 0;

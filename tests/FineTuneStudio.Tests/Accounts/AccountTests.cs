@@ -7,6 +7,7 @@ using static Microsoft.Playwright.Assertions;
 namespace FineTuneStudio.Tests.Accounts;
 
 /// A person and their sign-in, in real browsers.
+[Trait("Cost", "Slow")]
 public sealed class AccountTests(StudioFixture app, Browser browser) : IClassFixture<StudioFixture>, IClassFixture<Browser>
 {
     private const string Refused = "E-mail or password is wrong, or the account is locked: five wrong attempts lock one for 15 minutes.";

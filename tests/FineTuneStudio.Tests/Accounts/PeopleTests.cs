@@ -9,6 +9,7 @@ using static Microsoft.Playwright.Assertions;
 namespace FineTuneStudio.Tests.Accounts;
 
 /// What the server's administrator does for people who cannot get in, and for nobody else.
+[Trait("Cost", "Slow")]
 public sealed class PeopleTests(StudioFixture app, Browser browser) : IClassFixture<StudioFixture>, IClassFixture<Browser>
 {
     [Fact]

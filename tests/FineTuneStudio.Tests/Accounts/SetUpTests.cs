@@ -6,6 +6,7 @@ using Microsoft.Playwright;
 
 namespace FineTuneStudio.Tests.Accounts;
 
+[Trait("Cost", "Slow")]
 public sealed class SetUpTests(Browser browser) : IClassFixture<Browser>
 {
     [Fact]
@@ -30,6 +31,7 @@ public sealed class SetUpTests(Browser browser) : IClassFixture<Browser>
             await page.GetByRole(AriaRole.Link, new() { Name = "New project" }).ClickAsync();
             await page.GetByLabel("Name").FillAsync("Customer messages");
             await page.GetByLabel("What is the model for?").FillAsync("Route customer messages to the right team.");
+            await page.GetByLabel("Who approves?").FillAsync("the head of support");
             await page.GetByRole(AriaRole.Button, new() { Name = "Create the project" }).ClickAsync();
             await page.WaitForURLAsync("**/p/customer-messages");
             await Assertions.Expect(page.GetByRole(AriaRole.Heading, new() { Name = "Customer messages" })).ToBeVisibleAsync();

@@ -51,6 +51,23 @@ public sealed class HouseTests
         .. present.Except(mapped).Select(f => $"{f} is missing from README's map."),
     ];
 
+    /// Test classes that open a browser and would make `./studio test quick` slow. The permission matrix is worth its seconds.
+    public static IReadOnlyList<string> SlowUnsaid(IEnumerable<Type> tests) =>
+    [
+        .. tests.Where(t => t.Namespace != "FineTuneStudio.Tests.PermissionMatrix" && t.GetConstructors().Any(c => c.GetParameters().Any(p => p.ParameterType == typeof(Browser))))
+            .Where(t => !t.CustomAttributes.Any(a => a.AttributeType == typeof(TraitAttribute) && a.ConstructorArguments is [{ Value: "Cost" }, { Value: "Slow" }]))
+            .Select(t => $"{t.FullName} opens a browser; mark it [Trait(\"Cost\", \"Slow\")]."),
+    ];
+
+    [Fact]
+    public void Browser_journeys_are_marked_slow() => Assert.Empty(SlowUnsaid(typeof(HouseTests).Assembly.GetTypes().Where(t => t != typeof(Planted))));
+
+    [Fact]
+    public void A_planted_journey_without_the_mark_is_found() =>
+        Assert.Equal(["FineTuneStudio.Tests.Architecture.HouseTests+Planted opens a browser; mark it [Trait(\"Cost\", \"Slow\")]."], SlowUnsaid([typeof(Planted)]));
+
+    private sealed class Planted { public Planted(Browser browser) => _ = browser; }
+
     [Fact]
     public void No_folder_names_what_it_may_not() =>
         Assert.Empty(Sources().SelectMany(s => WrongReferences(s.Path, s.Text)));

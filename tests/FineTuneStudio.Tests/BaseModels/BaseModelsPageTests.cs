@@ -3,6 +3,7 @@ using Microsoft.Playwright;
 
 namespace FineTuneStudio.Tests.BaseModels;
 
+[Trait("Cost", "Slow")]
 public sealed class BaseModelsPageTests(StudioFixture app, Browser browser) : IClassFixture<StudioFixture>, IClassFixture<Browser>
 {
     [Fact]

@@ -7,6 +7,7 @@ using Microsoft.EntityFrameworkCore;
 
 namespace FineTuneStudio.Tests.Datasets;
 
+[Trait("Cost", "Slow")]
 public sealed class KillTests
 {
     private const int Chunk = 1 << 20;

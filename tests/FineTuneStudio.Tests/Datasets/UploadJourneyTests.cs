@@ -5,6 +5,7 @@ using Microsoft.Playwright;
 
 namespace FineTuneStudio.Tests.Datasets;
 
+[Trait("Cost", "Slow")]
 public sealed class UploadJourneyTests(StudioFixture app, Browser browser) : IClassFixture<StudioFixture>, IClassFixture<Browser>
 {
     [Fact]

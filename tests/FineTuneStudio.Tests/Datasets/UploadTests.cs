@@ -8,6 +8,7 @@ using Microsoft.Playwright;
 
 namespace FineTuneStudio.Tests.Datasets;
 
+[Trait("Cost", "Slow")]
 public sealed class UploadTests(StudioFixture app, Browser browser) : IClassFixture<StudioFixture>, IClassFixture<Browser>
 {
     [Fact]

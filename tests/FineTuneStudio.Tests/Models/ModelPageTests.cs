@@ -6,6 +6,7 @@ using static Microsoft.Playwright.Assertions;
 
 namespace FineTuneStudio.Tests.Models;
 
+[Trait("Cost", "Slow")]
 public sealed class ModelPageTests(StudioFixture app, Browser browser) : IClassFixture<StudioFixture>, IClassFixture<Browser>
 {
     [Fact]

@@ -6,6 +6,7 @@ using Microsoft.Playwright;
 
 namespace FineTuneStudio.Tests.Projects;
 
+[Trait("Cost", "Slow")]
 public sealed class TeamTests(StudioFixture app, Browser browser) : IClassFixture<StudioFixture>, IClassFixture<Browser>
 {
     [Fact]

@@ -4,6 +4,7 @@ using static Microsoft.Playwright.Assertions;
 
 namespace FineTuneStudio.Tests.Reports;
 
+[Trait("Cost", "Slow")]
 public sealed class ReportPageTests(StudioFixture app, Browser browser) : IClassFixture<StudioFixture>, IClassFixture<Browser>
 {
     [Fact]

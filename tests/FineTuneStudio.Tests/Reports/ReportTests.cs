@@ -36,6 +36,15 @@ public sealed class ReportTests(StudioFixture app) : IClassFixture<StudioFixture
     }
 
     [Fact]
+    public async Task Fewer_than_thirty_test_rows_are_said_to_be_too_few()
+    {
+        var run = await FinishedRun.Make(app, "Few rows");
+        var body = (await run.Engineer.Do<ReadReport, ReadReport.View?>(async r => await r.Handle(run.Project.Id, await run.Report())))!.Body!;
+        Assert.DoesNotContain("too few", ReportSentences.Answer(body));
+        Assert.EndsWith("on 29 test rows; the goal was 0.800. 29 test rows are too few to tell: an interval drawn from them says little about other texts.", ReportSentences.Answer(body with { Model = body.Model with { Rows = 29 } }));
+    }
+
+    [Fact]
     public async Task Each_report_on_the_same_test_part_counts_as_a_look()
     {
         var run = await FinishedRun.Make(app, "Looks");

@@ -82,7 +82,7 @@ public sealed class FreezeReviewTests(StudioFixture app) : IClassFixture<StudioF
         Assert.Equal(Denial.RoleMissing, (await Assert.ThrowsAsync<AccessDenied>(() => Freeze(labeler, project, 1, kept.Row.LastId))).Denial);
     }
 
-    [Fact]
+    [Fact, Trait("Cost", "Slow")]
     public async Task A_hundred_thousand_rows_are_reviewed_and_frozen_within_seconds()
     {
         var (owner, project, _, ids) = await Start([.. Enumerable.Range(0, 100_000).Select(i => ($"message {i}", (string?)$"label {i % 77:00}"))]);

@@ -5,10 +5,10 @@ using Microsoft.Playwright;
 namespace FineTuneStudio.Tests.Review;
 
 /// The fixture only makes the data folder and reads it afterwards; the pages come from a process that is killed.
+[Trait("Cost", "Slow")]
 public sealed class KillTests(StudioFixture app, Browser browser) : IClassFixture<StudioFixture>, IClassFixture<Browser>
 {
     [Fact]
-    [Trait("Cost", "Slow")]
     public async Task Every_acknowledged_decision_is_there_after_kill_9()
     {
         var owner = await app.NewPerson("Olga Owner");

@@ -6,6 +6,7 @@ using Microsoft.Playwright;
 
 namespace FineTuneStudio.Tests.Review;
 
+[Trait("Cost", "Slow")]
 public sealed class ReviewPageTests(StudioFixture app, Browser browser) : IClassFixture<StudioFixture>, IClassFixture<Browser>
 {
     private static ILocator Text(IPage page, string text) => page.Locator("blockquote.example").Filter(new() { HasTextString = text });
@@ -80,6 +81,26 @@ public sealed class ReviewPageTests(StudioFixture app, Browser browser) : IClass
         await Assertions.Expect(page.GetByText("Version 2 is frozen.")).ToBeVisibleAsync();
         await Assertions.Expect(page.GetByText("1 relabelled, 1 newly labelled, 22 unchanged. New label: “exchange”.")).ToBeVisibleAsync();
         Assert.Empty(errors);
+    }
+
+    [Fact]
+    public async Task The_key_after_a_comment_or_an_escape_is_the_pages_however_fast_it_comes()
+    {
+        var owner = await app.NewPerson("Olga Owner");
+        var project = await app.NewProject(owner, "Fast hands");
+        await app.NewVersion(project, [("first text", "delivery"), ("second text", "payment"), ("third text", "refund")]);
+        var page = await browser.Open(app.Url);
+        await page.SignIn(owner.Mail);
+        await page.GotoAsync($"/p/{project.Id}/review/1");
+        await Listening(page);
+        // Within one turn of the page no other key can come between.
+        const string left = "([id, key]) => { const at = document.getElementById(id); at.focus(); at.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true })); return document.activeElement !== at; }";
+        Assert.True(await page.EvaluateAsync<bool>(left, new[] { "note", "Enter" }));
+        Assert.True(await page.EvaluateAsync<bool>(left, new[] { "note", "Escape" }));
+        Assert.True(await page.EvaluateAsync<bool>(left, new[] { "label-box", "Escape" }));
+        Assert.True(await page.EvaluateAsync<bool>(left, new[] { "label-box", "Enter" }));
+        // Letters stay in the field.
+        Assert.False(await page.EvaluateAsync<bool>(left, new[] { "note", "2" }));
     }
 
     [Fact]

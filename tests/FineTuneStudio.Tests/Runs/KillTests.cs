@@ -10,6 +10,7 @@ using Microsoft.Playwright;
 namespace FineTuneStudio.Tests.Runs;
 
 /// The application as a process of its own, killed without warning in the middle of training.
+[Trait("Cost", "Slow")]
 public sealed class KillTests(Browser browser) : IClassFixture<Browser>, IDisposable
 {
     private readonly string folder = Directory.CreateTempSubdirectory("fts-kill-").FullName;

@@ -3,6 +3,7 @@ using Microsoft.Playwright;
 
 namespace FineTuneStudio.Tests.Runs;
 
+[Trait("Cost", "Slow")]
 public sealed class RunPageTests(StudioFixture app, Browser browser) : IClassFixture<StudioFixture>, IClassFixture<Browser>
 {
     [Fact]

@@ -11,6 +11,7 @@ using Microsoft.Extensions.DependencyInjection;
 namespace FineTuneStudio.Tests.Shell;
 
 /// Another program holds the database's lock for longer than a statement waits.
+[Trait("Cost", "Slow")]
 public sealed class LockedDatabaseTests : IAsyncLifetime
 {
     private readonly StudioFixture app = new() { Settings = { ["Database:LockSeconds"] = "1", ["Database:PatienceSeconds"] = "6" } };
@@ -31,7 +32,7 @@ public sealed class LockedDatabaseTests : IAsyncLifetime
         Assert.Equal(Enumerable.Range(1, run.StepsDone), await read.RunSteps.OrderBy(s => s.Step).Select(s => s.Step).ToListAsync());
     }
 
-    [Fact, Trait("Cost", "Slow")]
+    [Fact]
     public async Task A_lock_beyond_all_patience_interrupts_a_run_that_then_can_be_restarted()
     {
         var (scene, number) = await Training();

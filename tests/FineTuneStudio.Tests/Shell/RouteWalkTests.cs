@@ -16,6 +16,7 @@ using Microsoft.Playwright;
 namespace FineTuneStudio.Tests.Shell;
 
 /// Every route, light and dark, wide and narrow, on a project full of content. Pictures go to artifacts/looks.
+[Trait("Cost", "Slow")]
 public sealed class RouteWalkTests(StudioFixture app, Browser browser) : IClassFixture<StudioFixture>, IClassFixture<Browser>
 {
     /// A route, and an address of it that has something to show; {p} is the project, {invitation} and {reset} are links made for the walk.
@@ -48,7 +49,6 @@ public sealed class RouteWalkTests(StudioFixture app, Browser browser) : IClassF
     public void A_planted_route_is_missed() => Assert.Equal(["/p/{project}/planted is not on the walk."], Missing([.. Routes, "/p/{project}/planted"]));
 
     [Fact]
-    [Trait("Cost", "Slow")]
     public async Task Every_page_is_whole_legible_and_usable_in_light_and_dark_wide_and_narrow()
     {
         var (run, words) = await Content();
@@ -70,7 +70,6 @@ public sealed class RouteWalkTests(StudioFixture app, Browser browser) : IClassF
     }
 
     [Fact]
-    [Trait("Cost", "Slow")]
     public async Task A_planted_wide_table_cut_button_and_nameless_field_are_found()
     {
         var page = await browser.Open(app.Url, 390);

@@ -102,7 +102,7 @@ public sealed class FreezeSplitTests(StudioFixture app) : IClassFixture<StudioFi
         Assert.Equal(Denial.RoleMissing, (await Assert.ThrowsAsync<AccessDenied>(() => Freeze(labeler, other, new() { VersionNumber = 1 }))).Denial);
     }
 
-    [Fact]
+    [Fact, Trait("Cost", "Slow")]
     public async Task A_hundred_thousand_rows_are_split_and_written_within_seconds()
     {
         var owner = await app.NewPerson();

@@ -4,6 +4,7 @@ using Microsoft.Playwright;
 
 namespace FineTuneStudio.Tests.Splits;
 
+[Trait("Cost", "Slow")]
 public sealed class SplitPageTests(StudioFixture app, Browser browser) : IClassFixture<StudioFixture>, IClassFixture<Browser>
 {
     [Fact]

@@ -99,7 +99,7 @@ public sealed class StratifiedSplitTests
         }
     }
 
-    [Fact]
+    [Fact, Trait("Cost", "Slow")]
     public void A_million_rows_take_seconds()
     {
         var random = new Random(1);
