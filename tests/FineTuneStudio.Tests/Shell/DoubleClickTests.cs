@@ -30,6 +30,7 @@ public sealed class DoubleClickTests(StudioFixture app, Browser browser) : IClas
         await page.GetByLabel("Name").FillAsync("Sent twice");
         await page.GetByLabel("What is the model for?").FillAsync("Route customer messages to teams.");
         await page.GetByLabel("Who approves?").FillAsync("the head of support");
+        await page.GetByLabel("Who approves?").BlurAsync();
         await page.Locator("form.form").EvaluateAsync("form => { form.requestSubmit(); form.requestSubmit(); }");
         await page.WaitForURLAsync("**/p/sent-twice*");
         await using var db = app.Db;
