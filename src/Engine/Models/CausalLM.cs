@@ -1,0 +1,107 @@
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+using static TorchSharp.torch.nn;
+using F = TorchSharp.torch.nn.functional;
+
+namespace FineTuneStudio.Engine.Models;
+
+/// <summary>
+/// A language model that reads from left to right and gives a score to every word that could come next. What the
+/// families share: which token may look at which, positions, the loss, and the way in for generation.
+/// </summary>
+public abstract class CausalLM : Module<Tensor, Tensor?, Tensor>
+{
+    private protected CausalLM(string name) : base(name)
+    {
+    }
+
+    /// <summary>Rows of the embedding table; token ids are below it.</summary>
+    public abstract int VocabularySize { get; }
+
+    /// <summary>Longest text in tokens.</summary>
+    public abstract int MaxPositions { get; }
+
+    /// <summary>Blocks.</summary>
+    public abstract int Layers { get; }
+
+    /// <summary>Logits for the token after each position.</summary>
+    /// <param name="input_ids">Token ids, int64 [batch, length].</param>
+    /// <param name="attention_mask">1 for tokens and 0 for padding on either side, int64 or float [batch, length]; null where nothing is padded.</param>
+    /// <returns>float32 [batch, length, vocabulary]; at padding the numbers mean nothing.</returns>
+    /// <exception cref="ArgumentException">The text is longer than <see cref="MaxPositions"/>, or the mask has another shape.</exception>
+    public override Tensor forward(Tensor input_ids, Tensor? attention_mask) => Head(Decode(input_ids, attention_mask, null, null, null));
+
+    /// <summary>Logits [batch, length, vocabulary] for explicit positions.</summary>
+    /// <param name="position_ids">int64 [batch, length]; null counts 0, 1, 2, ... from the first column, also where that is padding.</param>
+    /// <inheritdoc cref="forward(Tensor, Tensor?)"/>
+    public Tensor Logits(Tensor input_ids, Tensor? attention_mask, Tensor? position_ids) => Head(Decode(input_ids, attention_mask, position_ids, null, null));
+
+    /// <summary>Logits, and the hidden states [batch, length, hidden]: the embeddings, then each block's output, the last one after the final norm.</summary>
+    /// <inheritdoc cref="forward(Tensor, Tensor?)"/>
+    public (Tensor Logits, IReadOnlyList<Tensor> HiddenStates) ForwardWithHiddenStates(Tensor input_ids, Tensor? attention_mask)
+    {
+        var states = new List<Tensor>();
+        return (Head(Decode(input_ids, attention_mask, null, null, states)), states);
+    }
+
+    /// <summary>Logits of the last position only, [batch, vocabulary]: what generation needs.</summary>
+    /// <param name="input_ids">The tokens that the cache has not seen, int64 [batch, new]; without a cache all tokens.</param>
+    /// <param name="attention_mask">[batch, seen + new]; null where nothing is padded. Padding must be on the left.</param>
+    /// <param name="position_ids">Positions of the new tokens, int64 [batch, new]; null counts on from the cache's length.</param>
+    /// <param name="cache">Read and extended; null reads the whole text anew.</param>
+    /// <exception cref="ArgumentException">The text is longer than <see cref="MaxPositions"/>, or the mask has another shape.</exception>
+    public Tensor NextLogits(Tensor input_ids, Tensor? attention_mask, Tensor? position_ids, KeyValueCache? cache) =>
+        Head(Decode(input_ids, attention_mask, position_ids, cache, null).select(1, -1));
+
+    /// <summary>Mean cross-entropy of each token given those before it: labels are the token ids themselves, shifted here.</summary>
+    /// <param name="logits">float32 [batch, length, vocabulary].</param>
+    /// <param name="labels">int64 [batch, length]; -100 where a token does not count, such as padding or a prompt.</param>
+    /// <returns>float32 scalar in nats; NaN where no label counts.</returns>
+    public static Tensor Loss(Tensor logits, Tensor labels)
+    {
+        var (length, vocabulary) = (logits.shape[1], logits.shape[2]);
+        return F.cross_entropy(logits.narrow(1, 0, length - 1).reshape(-1, vocabulary), labels.narrow(1, 1, length - 1).reshape(-1), ignore_index: -100);
+    }
+
+    /// <summary>The final norm's output [batch, length, hidden]; every hidden state goes into <paramref name="states"/> where given.</summary>
+    private protected abstract Tensor Blocks(Tensor input_ids, Tensor position_ids, Tensor? mask, KeyValueCache? cache, List<Tensor>? states);
+
+    /// <summary>Hidden [..., hidden] to logits [..., vocabulary].</summary>
+    private protected abstract Tensor Head(Tensor hidden);
+
+    private Tensor Decode(Tensor input_ids, Tensor? attention_mask, Tensor? position_ids, KeyValueCache? cache, List<Tensor>? states)
+    {
+        var (past, length) = (cache?.Length ?? 0, input_ids.shape[1]);
+        var total = past + length;
+        if (total > MaxPositions)
+            throw new ArgumentException($"The text has {total} tokens but the model has {MaxPositions} positions; cut it first.");
+        if (attention_mask is not null && attention_mask.shape[1] != total)
+            throw new ArgumentException($"The attention mask is {attention_mask.shape[1]} wide, but there are {total} tokens; it needs one number for each, those in the cache included.");
+        var positions = position_ids ?? arange(past, total, dtype: int64, device: input_ids.device).unsqueeze(0);
+        var hidden = Blocks(input_ids, positions, Mask(length, total, attention_mask, input_ids.device), cache, states);
+        cache?.Advance(length);
+        return hidden;
+    }
+
+    /// <summary>
+    /// Added to the attention scores: 0 where a token may be looked at, the lowest float where it is padding or comes later.
+    /// Not minus infinity, so that a row of padding alone gives a number. Float32 [batch or 1, 1, length, total]; null where
+    /// everything may be looked at.
+    /// </summary>
+    private static Tensor? Mask(long length, long total, Tensor? attention_mask, Device device)
+    {
+        Tensor? hidden = null;
+        if (length > 1) hidden = ones(length, total, dtype: @bool, device: device).triu(total - length + 1).unsqueeze(0).unsqueeze(0);
+        if (attention_mask is not null)
+        {
+            var padding = attention_mask.eq(0).unsqueeze(1).unsqueeze(1);
+            hidden = hidden is null ? padding : hidden.logical_or(padding);
+        }
+        return hidden is null ? null : zeros(hidden.shape, device: device).masked_fill_(hidden, float.MinValue);
+    }
+
+    /// <summary>A linear layer whose weights are memory and nothing more, to be filled from a file.</summary>
+    internal static Linear Projection(long inputs, long outputs, bool bias) =>
+        Linear(Parameter(empty(outputs, inputs)), bias ? Parameter(empty(outputs)) : null);
+}

@@ -1,0 +1,67 @@
+using System.Text.Json;
+using FineTuneStudio.Engine.Weights;
+
+namespace FineTuneStudio.Engine.Models;
+
+/// <summary>The fields of a Llama or Qwen2 config.json that change what the model computes.</summary>
+/// <param name="Heads">Query heads.</param>
+/// <param name="KeyValueHeads">Key and value heads; each serves Heads / KeyValueHeads query heads in a row.</param>
+/// <param name="RopeTheta">Base of the rotary frequencies.</param>
+/// <param name="RopeFactor">Positions are divided by it: linear scaling, 1 for none.</param>
+/// <param name="QueryKeyValueBias">Biases in the query, key and value projections.</param>
+/// <param name="OutputBias">A bias in attention's output projection.</param>
+/// <param name="Tied">The head's weight is the embedding table.</param>
+/// <param name="PadTokenId">The row of the embedding table that gets no gradient from the input side; null for none.</param>
+public sealed record LlamaConfig(int VocabularySize, int HiddenSize, int Layers, int Heads, int KeyValueHeads, int IntermediateSize, int MaxPositions,
+    double RmsNormEpsilon, double RopeTheta, double RopeFactor, bool QueryKeyValueBias, bool OutputBias, bool Tied, int? PadTokenId, double AttentionDropout)
+{
+    /// <summary>Numbers a head has.</summary>
+    public int HeadSize => HiddenSize / Heads;
+
+    /// <summary>Reads a Llama config.json; throws <see cref="WeightFileException"/> with a sentence where this model could not be computed faithfully.</summary>
+    public static LlamaConfig Read(string folder)
+    {
+        var config = ConfigJson.Read(folder);
+        config.Expect("model_type", "llama");
+        if (config.Size("pretraining_tp", 1) != 1) throw new WeightFileException($"config.json says pretraining_tp is {config.Find("pretraining_tp")}; only 1 is supported.");
+        if (config.Flag("mlp_bias", false)) throw new WeightFileException("config.json sets mlp_bias; only feed-forward layers without biases are supported.");
+        var bias = config.Flag("attention_bias", false);
+        return Read(config) with { QueryKeyValueBias = bias, OutputBias = bias };
+    }
+
+    /// <summary>Reads a Qwen2 config.json; throws <see cref="WeightFileException"/> as <see cref="Read(string)"/> does.</summary>
+    public static LlamaConfig ReadQwen2(string folder)
+    {
+        var config = ConfigJson.Read(folder);
+        config.Expect("model_type", "qwen2");
+        if (config.Flag("use_sliding_window", false)) throw new WeightFileException("config.json sets use_sliding_window; only attention to the whole text is supported.");
+        return Read(config) with { QueryKeyValueBias = true };
+    }
+
+    private static LlamaConfig Read(ConfigJson config)
+    {
+        config.Expect("hidden_act", "silu", optional: true);
+        var (hidden, heads) = (config.Size("hidden_size"), config.Size("num_attention_heads"));
+        var groups = config.Size("num_key_value_heads", heads);
+        if (hidden % heads != 0 || hidden / heads % 2 != 0)
+            throw new WeightFileException($"config.json says hidden_size is {hidden}, which {heads} attention heads do not divide into even parts.");
+        if (heads % groups != 0) throw new WeightFileException($"config.json says num_key_value_heads is {groups}, which does not divide num_attention_heads, {heads}.");
+        if (config.Find("head_dim") is { } size && config.Size("head_dim") != hidden / heads)
+            throw new WeightFileException($"config.json says head_dim is {size}; only hidden_size / num_attention_heads, here {hidden / heads}, is supported.");
+        return new(config.Size("vocab_size"), hidden, config.Size("num_hidden_layers", most: ModelFolder.MaxLayers), heads, groups, config.Size("intermediate_size"),
+            config.Size("max_position_embeddings", 2048), config.Positive("rms_norm_eps", 1e-6), config.Positive("rope_theta", 10000), Factor(config.Find("rope_scaling")),
+            QueryKeyValueBias: false, OutputBias: false, config.Flag("tie_word_embeddings", false),
+            config.Find("pad_token_id") is { ValueKind: JsonValueKind.Number } pad && pad.TryGetInt32(out var id) && id >= 0 && id < config.Size("vocab_size") ? id : null,
+            config.Probability("attention_dropout", 0));
+    }
+
+    private static double Factor(JsonElement? scaling)
+    {
+        if (scaling is not { ValueKind: JsonValueKind.Object } fields) return 1;
+        var type = (fields.TryGetProperty("rope_type", out var found) || fields.TryGetProperty("type", out found)) && found.ValueKind == JsonValueKind.String ? found.GetString() : "nothing";
+        if (type == "default") return 1;
+        if (type != "linear") throw new WeightFileException($"config.json says rope_scaling is of type {type}; only linear is supported.");
+        return fields.TryGetProperty("factor", out var factor) && factor.ValueKind == JsonValueKind.Number && factor.GetDouble() >= 1 ? factor.GetDouble()
+            : throw new WeightFileException("config.json has no number factor from 1 in rope_scaling, which linear scaling needs.");
+    }
+}

@@ -1,0 +1,80 @@
+using FineTuneStudio.Engine.Weights;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace FineTuneStudio.Engine.Models;
+
+/// <summary>
+/// Fills a causal language model from a Hugging Face folder: GPT-2, Llama or Qwen2, as config.json says. Reads safetensors
+/// only; every parameter must be in the file with its shape. Names may lack the prefix of the whole model, and a tied head
+/// needs no tensor.
+/// </summary>
+public static class LoadCausalLM
+{
+    private const string Weights = "model.safetensors", Head = "lm_head.weight";
+
+    /// <summary>The model in evaluation mode, float32, and how the file met it: matched is everything, or it throws.</summary>
+    /// <param name="folder">A Hugging Face model folder.</param>
+    /// <param name="dropout">Probability for every dropout, in place of the folder's; null keeps them.</param>
+    /// <exception cref="WeightFileException">A file is missing or does not fit; the sentence says which and how.</exception>
+    public static (CausalLM Model, WeightReport Report) From(string folder, double? dropout = null)
+    {
+        var type = ConfigJson.Read(folder).Text("model_type", "nothing");
+        CausalLM model = type switch
+        {
+            "gpt2" => new Gpt2LMHeadModel(Gpt2Config.Read(folder), dropout),
+            "llama" => new LlamaForCausalLM(LlamaConfig.Read(folder), dropout),
+            "qwen2" => new Qwen2ForCausalLM(LlamaConfig.ReadQwen2(folder), dropout),
+            _ => throw new WeightFileException($"config.json says model_type is {type}; expected gpt2, llama or qwen2."),
+        };
+        try
+        {
+            var report = Fill(model, folder);
+            model.eval();
+            return (model, report);
+        }
+        catch
+        {
+            model.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The name a file's tensor has in the model: a file of the body alone has no prefix.</summary>
+    internal static string ModelName(CausalLM model, string fileName)
+    {
+        var prefix = model is Gpt2LMHeadModel ? "transformer." : "model.";
+        return fileName.StartsWith(prefix) || fileName == Head ? fileName : prefix + fileName;
+    }
+
+    /// <summary>Copies the folder's weights into a model that its constructor left unset.</summary>
+    internal static WeightReport Fill(CausalLM model, string folder)
+    {
+        using var file = SafetensorsFile.Open(Path.Combine(folder, Weights));
+        var entries = new Dictionary<string, TensorEntry>();
+        foreach (var entry in file.Entries.Values)
+            if (!entries.TryAdd(ModelName(model, entry.Name), entry))
+                throw new WeightFileException($"{Weights} has {entry.Name} and {entries[ModelName(model, entry.Name)].Name}, which are the same parameter; keep one of them.");
+
+        var parameters = model.named_parameters().ToDictionary(p => p.name, p => p.parameter);
+        var missing = parameters.Keys.Where(name => !entries.ContainsKey(name)).ToList();
+        if (missing.Count > 0)
+            throw new WeightFileException($"{Weights} lacks {missing.Count} of the {parameters.Count} tensors that config.json calls for, first {missing[0]}; the file and config.json are not of the same model.");
+        foreach (var (name, parameter) in parameters)
+            if (!entries[name].Shape.SequenceEqual(parameter.shape))
+                throw new WeightFileException($"{Weights} holds {name} with shape [{string.Join(", ", entries[name].Shape)}], but config.json calls for [{string.Join(", ", parameter.shape)}]; the file and config.json are not of the same model.");
+        if (!parameters.ContainsKey(Head) && entries.TryGetValue(Head, out var head)) CheckTied(file, head, entries[model is Gpt2LMHeadModel ? "transformer.wte.weight" : "model.embed_tokens.weight"]);
+
+        foreach (var (name, parameter) in parameters) StoredTensor.CopyTo(file, entries[name], parameter);
+        var all = parameters.Values.Sum(p => p.numel());
+        // Old files carry the causal mask and the rotary frequencies; the model computes both.
+        return new(all, all, [], entries.Where(e => !parameters.ContainsKey(e.Key)).Select(e => e.Value.Name).Order(StringComparer.Ordinal).ToList(), []);
+    }
+
+    /// <summary>A head in the file beside a tied table is fine where it is the table.</summary>
+    private static void CheckTied(SafetensorsFile file, TensorEntry head, TensorEntry table)
+    {
+        if (head.Dtype != table.Dtype || !file.Bytes(head.Name).SequenceEqual(file.Bytes(table.Name)))
+            throw new WeightFileException($"config.json says that the head is tied to {table.Name}, but {Weights} holds another {Head}; set tie_word_embeddings to false if the head was trained on its own.");
+    }
+}
