@@ -1,4 +1,7 @@
 using FineTuneStudio.Engine.Weights;
+using static TorchSharp.torch;
+using F = TorchSharp.torch.nn.functional;
+using GELU = TorchSharp.Modules.GELU;
 
 namespace FineTuneStudio.Engine.Models;
 
@@ -9,14 +12,24 @@ namespace FineTuneStudio.Engine.Models;
 public sealed record Gpt2Config(int VocabularySize, int HiddenSize, int Layers, int Heads, int IntermediateSize, string Activation, int MaxPositions,
     double LayerNormEpsilon, bool ScaleByWidth, bool ScaleByLayer, bool Tied, double EmbeddingDropout, double AttentionDropout, double ResidualDropout)
 {
+    /// <summary>Activation functions by their name in config.json.</summary>
+    internal static readonly IReadOnlyDictionary<string, Func<Tensor, Tensor>> Activations = new Dictionary<string, Func<Tensor, Tensor>>
+    {
+        ["gelu_new"] = x => F.gelu(x, GELU.Approximate.tanh),
+        ["gelu_pytorch_tanh"] = x => F.gelu(x, GELU.Approximate.tanh),
+        ["gelu"] = x => F.gelu(x),
+        ["relu"] = x => F.relu(x),
+        ["silu"] = x => F.silu(x),
+    };
+
     /// <summary>Reads config.json; throws <see cref="WeightFileException"/> with a sentence where this model could not be computed faithfully.</summary>
     public static Gpt2Config Read(string folder)
     {
         var config = ConfigJson.Read(folder);
         config.Expect("model_type", "gpt2");
         var activation = config.Text("activation_function", "gelu_new");
-        if (!BertConfig.Activations.ContainsKey(activation))
-            throw new WeightFileException($"config.json says activation_function is {activation}; known are {string.Join(", ", BertConfig.Activations.Keys)}.");
+        if (!Activations.ContainsKey(activation))
+            throw new WeightFileException($"config.json says activation_function is {activation}; known are {string.Join(", ", Activations.Keys)}.");
         if (config.Flag("add_cross_attention", false)) throw new WeightFileException("config.json sets add_cross_attention; only a decoder that stands alone is supported.");
         var (hidden, heads) = (config.Size("n_embd", 768), config.Size("n_head", 12));
         if (hidden % heads != 0) throw new WeightFileException($"config.json says n_embd is {hidden}, which {heads} attention heads do not divide evenly.");

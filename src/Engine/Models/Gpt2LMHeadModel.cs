@@ -149,7 +149,7 @@ internal sealed class Gpt2Mlp : Module<Tensor, Tensor>
         c_fc = new(config.HiddenSize, config.IntermediateSize);
         c_proj = new(config.IntermediateSize, config.HiddenSize);
         dropout = Dropout(config.ResidualDropout);
-        activation = BertConfig.Activations[config.Activation];
+        activation = Gpt2Config.Activations[config.Activation];
         RegisterComponents();
     }
 

@@ -107,15 +107,28 @@ public sealed class LoraTests
     [Fact]
     public void Layers_that_are_trained_whole_are_trained_and_saved_beside_the_adapters()
     {
-        using var model = LoadBert.ForPrediction(Repository.PracticeModel).Model;
-        using var lora = Lora.Attach(model, new(4, 8, ["query", "value"], TrainedWhole: ["classifier"]), seed: 1);
-        Assert.Equal(["classifier.bias", "classifier.weight"], model.named_parameters().Where(p => p.parameter.requires_grad).Select(p => p.name).Order());
-        Assert.Equal(10, lora.Parameters().Count());
+        using var model = Model("llama");
         using var folder = new TemporaryFolder();
-        LoraFolder.Write(lora, folder.Path, "SEQ_CLS");
+        float[] Head() => model.get_parameter("lm_head.weight")!.detach().data<float>().ToArray();
+        var start = Head();
+        using (var lora = Lora.Attach(model, new(4, 8, ["q_proj", "v_proj"], TrainedWhole: ["lm_head"]), seed: 1))
+        using (var optimizer = optim.AdamW(lora.Parameters().Select(p => p.Parameter), lr: 1e-2))
+        using (NewDisposeScope())
+        {
+            Assert.Equal(["lm_head.weight"], model.named_parameters().Where(p => p.parameter.requires_grad).Select(p => p.name));
+            Assert.Equal(9, lora.Parameters().Count());
+            CausalLM.Loss(model.call(Ids(), null), Ids()).backward();
+            optimizer.step();
+            LoraFolder.Write(lora, folder.Path, "CAUSAL_LM");
+        }
         using var file = SafetensorsFile.Open(Path.Combine(folder.Path, "adapter_model.safetensors"));
-        Assert.Contains("base_model.model.classifier.weight", file.Entries.Keys);
-        Assert.Contains("base_model.model.bert.encoder.layer.1.attention.self.value.lora_B.weight", file.Entries.Keys);
+        Assert.Contains("base_model.model.model.layers.1.self_attn.v_proj.lora_B.weight", file.Entries.Keys);
+        Assert.Contains("base_model.model.lm_head.weight", file.Entries.Keys);
+        Assert.NotEqual(start, Head());
+
+        using var fresh = Model("llama");
+        using var read = LoraFolder.Read(fresh, folder.Path);
+        Assert.Equal(Head(), fresh.get_parameter("lm_head.weight")!.detach().data<float>().ToArray());
     }
 
     [Fact]
