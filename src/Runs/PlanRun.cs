@@ -60,8 +60,8 @@ public sealed class PlanRun(IDbContextFactory<StudioDb> databases, ProjectAccess
         {
             await using var own = await databases.CreateDbContextAsync();
             var rows = await TrainingRows.Read(own, split);
-            WordPieceTokenizer tokenizer;
-            try { tokenizer = WordPieceTokenizer.Load(folder.BaseModel(model.StoredAs)); }
+            Tokenizer tokenizer;
+            try { tokenizer = Tokenizer.Load(folder.BaseModel(model.StoredAs)); }
             catch (Exception e) when (e is IOException or TokenizerFileException) { throw new ArgumentException($"The files of the base model “{model.Name}” cannot be read on the server: {e.Message} Choose another base model, or import this one again.", e); }
             return [.. rows.Train.Select(r => tokenizer.CountTokens(r.Text))];
         });

@@ -115,11 +115,11 @@ public static class ModelFolder
 
     static IEnumerable<string> TokenizerProblems(string folder, int vocabulary)
     {
-        WordPieceTokenizer? tokenizer = null;
+        Tokenizer? tokenizer = null;
         string? problem = null;
         try
         {
-            tokenizer = WordPieceTokenizer.Load(folder);
+            tokenizer = Tokenizer.Load(folder);
         }
         catch (TokenizerFileException e)
         {

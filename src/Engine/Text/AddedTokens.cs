@@ -1,16 +1,32 @@
+using System.Buffers;
+using System.Text.Json;
+
 namespace FineTuneStudio.Engine.Text;
 
 /// <summary>A token that is found in the text as a whole, before any splitting.</summary>
-sealed record AddedToken(int Id, string Content, bool SingleWord, bool LeftStrip, bool RightStrip, bool Normalized, bool Special);
+sealed record AddedToken(int Id, string Content, bool SingleWord, bool LeftStrip, bool RightStrip, bool Normalized, bool Special)
+{
+    /// <exception cref="TokenizerFileException">It has no content.</exception>
+    public static AddedToken Read(int id, JsonElement json)
+    {
+        bool special = Json.Flag(json, "special") ?? false;
+        string content = Json.Text(json, "content") ?? throw new TokenizerFileException($"The added token with the id {id} has no content.");
+        return new(id, content, Json.Flag(json, "single_word") ?? false, Json.Flag(json, "lstrip") ?? false, Json.Flag(json, "rstrip") ?? false, Json.Flag(json, "normalized") ?? !special, special);
+    }
+}
 
 /// <summary>Finds added tokens: the leftmost match, and of those at one place the longest.</summary>
 sealed class AddedTokens
 {
     readonly Dictionary<char, AddedToken[]> byFirst;
+    readonly SearchValues<char> firsts;
 
-    public AddedTokens(IEnumerable<AddedToken> tokens) =>
+    public AddedTokens(IEnumerable<AddedToken> tokens)
+    {
         byFirst = tokens.Where(t => t.Content.Length > 0).GroupBy(t => t.Content[0])
             .ToDictionary(g => g.Key, g => g.OrderByDescending(t => t.Content.Length).ToArray());
+        firsts = SearchValues.Create([.. byFirst.Keys]);
+    }
 
     public bool None => byFirst.Count == 0;
 
@@ -19,10 +35,10 @@ sealed class AddedTokens
     {
         List<(int, int, AddedToken?)> pieces = [];
         int from = 0;
-        for (int i = 0; i < text.Length; i++)
+        for (int i = 0, skip; i < text.Length && (skip = text[i..].IndexOfAny(firsts)) >= 0; i++)
         {
-            if (!byFirst.TryGetValue(text[i], out AddedToken[]? candidates)) continue;
-            foreach (AddedToken token in candidates)
+            i += skip;
+            foreach (AddedToken token in byFirst[text[i]])
             {
                 if (!text[i..].StartsWith(token.Content, StringComparison.Ordinal)) continue;
                 int start = i, end = i + token.Content.Length;

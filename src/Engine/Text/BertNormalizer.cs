@@ -1,92 +1,77 @@
 using System.Globalization;
 using System.Text;
+using System.Text.Json;
 
 namespace FineTuneStudio.Engine.Text;
 
 /// <summary>
 /// The text normalisation of BERT (Devlin et al. 2018, basic tokenizer): control characters go, white space becomes a
-/// blank, Chinese characters stand alone, accents go, letters become lower case. Each kept character remembers the code
-/// point of the original text that it came from.
+/// blank, Chinese characters stand alone, accents go, letters become lower case.
 /// </summary>
-sealed record BertNormalizer(bool CleanText, bool HandleChineseChars, bool StripAccents, bool Lowercase)
+sealed class BertNormalizer(bool cleanText, bool handleChineseChars, bool stripAccents, bool lowercase) : Normalizer
 {
-    /// <summary>Normalised UTF-16 text with, per unit, the index of the original code point.</summary>
-    public sealed class Result
+    public static new BertNormalizer Read(JsonElement json, int depth = 0)
     {
-        public readonly List<char> Chars = [];
-        public readonly List<int> Origins = [];
-
-        public void Add(int code, int origin)
-        {
-            if (code < 0x10000)
-            {
-                Chars.Add((char)code);
-                Origins.Add(origin);
-                return;
-            }
-            Chars.Add((char)((code - 0x10000 >> 10) + 0xD800));
-            Chars.Add((char)((code - 0x10000 & 0x3FF) + 0xDC00));
-            Origins.Add(origin);
-            Origins.Add(origin);
-        }
+        bool lowercase = Json.Flag(json, "lowercase") ?? true;
+        return new(Json.Flag(json, "clean_text") ?? true, Json.Flag(json, "handle_chinese_chars") ?? true, Json.Flag(json, "strip_accents") ?? lowercase, lowercase);
     }
 
-    /// <summary>Normalises a stretch of text; <paramref name="origin"/> is the code point index of its first character.</summary>
-    public Result Normalize(ReadOnlySpan<char> text, int origin)
+    public override MappedText Normalize(MappedText text)
     {
-        Result result = new();
+        MappedText result = new(text.Length + 8);
         List<int> parts = [];
-        for (int i = 0; i < text.Length; i++, origin++)
+        ReadOnlySpan<char> chars = text.Chars;
+        ReadOnlySpan<int> origins = text.Origins;
+        for (int i = 0; i < chars.Length; i++)
         {
-            int code = text[i];
-            if (char.IsHighSurrogate(text[i]) && i + 1 < text.Length && char.IsLowSurrogate(text[i + 1]))
-                code = char.ConvertToUtf32(text[i], text[++i]);
-
-            if (CleanText)
+            char unit = chars[i];
+            if (unit >= 0x80)
             {
-                if (IsWhiteSpaceToClean(code)) code = ' ';
-                else if (code is 0 or 0xFFFD || IsOther(code)) continue;
+                int code = MappedText.CodeAt(chars, i, out int units);
+                Add(code, origins[i], parts, result);
+                i += units - 1;
+                continue;
             }
-            bool chinese = HandleChineseChars && IsChinese(code);
-            if (chinese) result.Add(' ', origin);
-            if (!StripAccents)
+            if (cleanText)
             {
-                AddCased(code, origin, result);
+                if (unit is '\t' or '\n' or '\r') unit = ' ';
+                else if (unit is < ' ' or '\x7F') continue;
             }
-            else
-            {
-                parts.Clear();
-                UnicodeText.Decompose(code, compatibility: false, parts);
-                foreach (int part in parts)
-                {
-                    if (part < 0x300 || CharUnicodeInfo.GetUnicodeCategory(part) != UnicodeCategory.NonSpacingMark) AddCased(part, origin, result);
-                }
-            }
-            if (chinese) result.Add(' ', origin);
+            result.Add(lowercase && unit is >= 'A' and <= 'Z' ? (char)(unit | 0x20) : unit, origins[i]);
         }
         return result;
     }
 
-    void AddCased(int code, int origin, Result result)
+    void Add(int code, int origin, List<int> parts, MappedText result)
     {
-        if (!Lowercase || !Rune.IsValid(code))
+        if (cleanText)
         {
-            result.Add(code, origin);
+            if (Rune.IsValid(code) && Rune.IsWhiteSpace(new(code)) && !IsOther(code)) code = ' ';
+            else if (code == 0xFFFD || IsOther(code)) return;
         }
-        else if (code == 0x130)
+        bool chinese = handleChineseChars && IsChinese(code);
+        if (chinese) result.Add(' ', origin);
+        if (!stripAccents)
         {
-            // The one character whose lower case is two: I with a dot above.
-            result.Add('i', origin);
-            result.Add(0x307, origin);
+            AddCased(code, origin, result);
         }
         else
         {
-            result.Add(Rune.ToLowerInvariant(new(code)).Value, origin);
+            parts.Clear();
+            UnicodeText.Decompose(code, compatibility: false, parts);
+            foreach (int part in parts)
+            {
+                if (part < 0x300 || CharUnicodeInfo.GetUnicodeCategory(part) != UnicodeCategory.NonSpacingMark) AddCased(part, origin, result);
+            }
         }
+        if (chinese) result.Add(' ', origin);
     }
 
-    static bool IsWhiteSpaceToClean(int code) =>
-        code is ' ' or '\t' or '\n' or '\r' || (code > 0x7F && Rune.IsValid(code) && Rune.IsWhiteSpace(new(code)) && !IsOther(code));
+    void AddCased(int code, int origin, MappedText result)
+    {
+        if (lowercase) LowercaseNormalizer.AddLower(code, origin, result);
+        else result.Add(code, origin);
+    }
 
     static bool IsOther(int code) => CharUnicodeInfo.GetUnicodeCategory(code) is
         UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.OtherNotAssigned or UnicodeCategory.PrivateUse or UnicodeCategory.Surrogate;

@@ -81,11 +81,59 @@ public sealed record Encoding(int[] Ids, int[] TypeIds, string[] Tokens)
         };
     }
 
-    internal Encoding AsSegment(int sequence, int typeId) => this with
+    /// <summary>Parts in a row. Where a part has windows, each is combined with the others and theirs.</summary>
+    internal static Encoding Join(List<Encoding> parts)
+    {
+        if (parts.Count == 0) return Empty;
+        if (parts.Count == 1) return parts[0];
+        if (parts.Any(p => p.Overflowing.Count > 0)) return parts.Skip(1).Aggregate(parts[0], (whole, part) => whole.Append(part));
+        int length = parts.Sum(p => p.Length), at = 0;
+        Encoding joined = new(new int[length], new int[length], new string[length])
+        {
+            AttentionMask = new int[length], Offsets = new (int, int)[length], WordIds = new int?[length], SequenceIds = new int?[length], SpecialTokensMask = new int[length],
+        };
+        foreach (Encoding part in parts)
+        {
+            part.Ids.CopyTo(joined.Ids, at);
+            part.TypeIds.CopyTo(joined.TypeIds, at);
+            part.Tokens.CopyTo(joined.Tokens, at);
+            part.AttentionMask.CopyTo(joined.AttentionMask, at);
+            part.Offsets.CopyTo(joined.Offsets, at);
+            part.WordIds.CopyTo(joined.WordIds, at);
+            part.SequenceIds.CopyTo(joined.SequenceIds, at);
+            part.SpecialTokensMask.CopyTo(joined.SpecialTokensMask, at);
+            at += part.Length;
+        }
+        return joined;
+    }
+
+    /// <summary>Offsets without the blanks that byte-level tokens begin or end with.</summary>
+    /// <param name="prefixSpace">The first blank of the text was put there and is not in it, so it is not taken off.</param>
+    internal Encoding TrimOffsets(bool prefixSpace)
+    {
+        (int, int)[] trimmed = new (int, int)[Length];
+        for (int i = 0; i < Length; i++)
+        {
+            var (start, end) = Offsets[i];
+            string token = Tokens[i];
+            int leading = 0, trailing = 0;
+            while (leading < token.Length && IsBlank(token[leading])) leading++;
+            while (trailing < token.Length && IsBlank(token[token.Length - 1 - trailing])) trailing++;
+            if (leading > 0 && prefixSpace && (i == 0 || start == 0)) leading--;
+            start = Math.Min(start + leading, end);
+            if (end >= trailing) end = Math.Max(end - trailing, start);
+            trimmed[i] = (start, end);
+        }
+        return this with { Offsets = trimmed, Overflowing = [.. Overflowing.Select(o => o.TrimOffsets(prefixSpace))] };
+    }
+
+    static bool IsBlank(char unit) => ByteAlphabet.IsByteMark(unit) || char.IsWhiteSpace(unit);
+
+    internal Encoding AsSegment(int sequence, int typeId, int windowTypeId) => this with
     {
         TypeIds = [.. Enumerable.Repeat(typeId, Length)],
         SequenceIds = [.. Enumerable.Repeat<int?>(sequence, Length)],
-        Overflowing = [.. Overflowing.Select(o => o.AsSegment(sequence, typeId))],
+        Overflowing = [.. Overflowing.Select(o => o.AsSegment(sequence, windowTypeId, windowTypeId))],
     };
 
     internal Encoding PadTo(int length, int padId, string padToken)
@@ -118,4 +166,6 @@ public sealed record EncodingOptions
     public bool AddSpecialTokens { get; init; } = true;
     /// <summary>Pads to this many tokens; 0 for no padding.</summary>
     public int PadTo { get; init; }
+    /// <summary>The token to pad with; null for the tokenizer's own.</summary>
+    public string? PadToken { get; init; }
 }

@@ -88,13 +88,26 @@ static class UnicodeText
     }
 
     /// <summary>Normalization form KC of a text.</summary>
-    public static string ToNfkc(string text)
+    public static string ToNfkc(string text) =>
+        System.Text.Ascii.IsValid(text) ? text : ToText(Normalize(text, compatibility: true, compose: true).Select(c => c.Code));
+
+    /// <summary>
+    /// A normalization form as code points, each with what it replaces: 0 the next code point of the text, 1 none (the
+    /// second and later parts of a decomposition), less than 0 that many more.
+    /// </summary>
+    public static List<(int Code, int Change)> Normalize(ReadOnlySpan<char> text, bool compatibility, bool compose)
     {
-        if (System.Text.Ascii.IsValid(text)) return text;
-        List<int> codes = new(text.Length);
-        foreach (Rune rune in text.EnumerateRunes()) Decompose(rune.Value, compatibility: true, codes);
+        List<(int Code, int Change)> codes = new(text.Length);
+        List<int> parts = [];
+        for (int i = 0; i < text.Length;)
+        {
+            parts.Clear();
+            Decompose(MappedText.CodeAt(text, i, out int units), compatibility, parts);
+            for (int part = 0; part < parts.Count; part++) codes.Add((parts[part], part == 0 ? 0 : 1));
+            i += units;
+        }
         Reorder(codes);
-        return ToText(Compose(codes));
+        return compose ? Compose(codes) : codes;
     }
 
     /// <summary>Full case folding (for caseless comparison), so that "STRASSE" and "straße" become the same.</summary>
@@ -112,33 +125,41 @@ static class UnicodeText
 
     static byte CombiningClass(int code) => code < 0x300 ? (byte)0 : CombiningClasses.GetValueOrDefault(code);
 
-    static void Reorder(List<int> codes)
+    /// <summary>Puts each run of combining marks in the order of their classes; marks of one class stay as they are.</summary>
+    static void Reorder(List<(int Code, int Change)> codes)
     {
-        for (int i = 1; i < codes.Count; i++)
+        for (int start = 0; start < codes.Count; start++)
         {
-            byte combining = CombiningClass(codes[i]);
-            if (combining == 0) continue;
-            for (int j = i; j > 0 && CombiningClass(codes[j - 1]) > combining; j--) (codes[j], codes[j - 1]) = (codes[j - 1], codes[j]);
+            if (CombiningClass(codes[start].Code) == 0) continue;
+            int end = start + 1;
+            bool ordered = true;
+            for (; end < codes.Count && CombiningClass(codes[end].Code) != 0; end++) ordered &= CombiningClass(codes[end - 1].Code) <= CombiningClass(codes[end].Code);
+            if (!ordered)
+            {
+                var run = codes.GetRange(start, end - start).OrderBy(c => CombiningClass(c.Code)).ToList();
+                for (int i = 0; i < run.Count; i++) codes[start + i] = run[i];
+            }
+            start = end;
         }
     }
 
-    static List<int> Compose(List<int> codes)
+    static List<(int Code, int Change)> Compose(List<(int Code, int Change)> codes)
     {
-        List<int> composed = new(codes.Count);
+        List<(int Code, int Change)> composed = new(codes.Count);
         int starter = -1;
         byte last = 0;
-        foreach (int code in codes)
+        foreach (var (code, change) in codes)
         {
             byte combining = CombiningClass(code);
             // A character is blocked from its starter by one between them with the same or a higher class.
             bool blocked = starter < 0 || (composed.Count - 1 > starter && (last == 0 || last >= combining));
-            if (!blocked && Pair(composed[starter], code) is { } pair)
+            if (!blocked && Pair(composed[starter].Code, code) is { } pair)
             {
-                composed[starter] = pair;
+                composed[starter] = (pair, composed[starter].Change + change - 1);
                 continue;
             }
             if (combining == 0) starter = composed.Count;
-            composed.Add(code);
+            composed.Add((code, change));
             last = combining;
         }
         return composed;
@@ -153,11 +174,14 @@ static class UnicodeText
         return Compositions.TryGetValue((first, second), out int pair) ? pair : null;
     }
 
-    static string ToText(List<int> codes)
+    static string ToText(IEnumerable<int> codes)
     {
-        StringBuilder text = new(codes.Count);
-        Span<char> utf16 = stackalloc char[2];
-        foreach (int code in codes) text.Append(utf16[..new Rune(code).EncodeToUtf16(utf16)]);
+        StringBuilder text = new();
+        foreach (int code in codes)
+        {
+            if (code < 0x10000) text.Append((char)code);
+            else text.Append(char.ConvertFromUtf32(code));
+        }
         return text.ToString();
     }
 }

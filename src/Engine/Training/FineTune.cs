@@ -78,7 +78,7 @@ public static class FineTune
 
             try
             {
-                var tokenizer = WordPieceTokenizer.Load(job.BaseFolder);
+                var tokenizer = Tokenizer.Load(job.BaseFolder);
                 (model, var weights, var newHead) = LoadBert.ForTraining(job.BaseFolder, job.Labels, recipe.Dropout, recipe.Seed);
                 CheckFit(tokenizer);
                 if (recipe.TrainableLayers != TrainableLayers.All) model.TrainOnlyHeadAnd(recipe.TrainableLayers == TrainableLayers.LastBlocks ? recipe.LastBlocks : 0);
@@ -266,10 +266,10 @@ public static class FineTune
             return new(outcome, state.BestStep, state.BestMetric ?? double.NaN, state.Step, Directory.Exists(Best) ? Best : null);
         }
 
-        private TokenizedTexts Tokenize(IReadOnlyList<LabeledText> rows, WordPieceTokenizer tokenizer) =>
+        private TokenizedTexts Tokenize(IReadOnlyList<LabeledText> rows, Tokenizer tokenizer) =>
             new(rows.Select(r => r.Text).ToList(), rows.Select(r => r.Label).ToList(), tokenizer, recipe.MaxLength, cancel);
 
-        private void CheckFit(WordPieceTokenizer tokenizer)
+        private void CheckFit(Tokenizer tokenizer)
         {
             if (tokenizer.LargestId >= model.Config.VocabularySize)
                 throw new TrainingException($"The tokenizer has token number {tokenizer.LargestId}, but the model's table ends at {model.Config.VocabularySize - 1}; the folder mixes files of two models.");

@@ -9,9 +9,9 @@ namespace FineTuneStudio.Engine.Training;
 public sealed class TextClassifier : IDisposable
 {
     private readonly BertForSequenceClassification model;
-    private readonly WordPieceTokenizer tokenizer;
+    private readonly Tokenizer tokenizer;
 
-    private TextClassifier(BertForSequenceClassification model, WordPieceTokenizer tokenizer) => (this.model, this.tokenizer) = (model, tokenizer);
+    private TextClassifier(BertForSequenceClassification model, Tokenizer tokenizer) => (this.model, this.tokenizer) = (model, tokenizer);
 
     /// <summary>Label names, in the order of the probabilities.</summary>
     public IReadOnlyList<string> Labels => model.Config.Labels;
@@ -21,7 +21,7 @@ public sealed class TextClassifier : IDisposable
     /// <exception cref="TokenizerFileException">The tokenizer's files are missing or broken.</exception>
     public static TextClassifier Load(string folder)
     {
-        var tokenizer = WordPieceTokenizer.Load(folder);
+        var tokenizer = Tokenizer.Load(folder);
         return new(LoadBert.ForPrediction(folder).Model, tokenizer);
     }
 

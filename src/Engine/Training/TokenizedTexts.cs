@@ -13,7 +13,7 @@ internal sealed class TokenizedTexts
     private readonly int[][] ids;
     private readonly int padId;
 
-    public TokenizedTexts(IReadOnlyList<string> texts, IReadOnlyList<int> labels, WordPieceTokenizer tokenizer, int maxLength, CancellationToken cancel = default)
+    public TokenizedTexts(IReadOnlyList<string> texts, IReadOnlyList<int> labels, Tokenizer tokenizer, int maxLength, CancellationToken cancel = default)
     {
         (Labels, padId, ids) = (labels, tokenizer.PadId, new int[texts.Count][]);
         Parallel.For(0, texts.Count, new ParallelOptions { CancellationToken = cancel }, i => ids[i] = tokenizer.Encode(texts[i], maxLength).Ids);

@@ -140,7 +140,7 @@ public sealed class LoadBertTests : IDisposable
         }));
         var whole = Changed();
         foreach (var name in new[] { "tokenizer.json", "vocab.txt" }) File.Delete(Path.Combine(whole, name));
-        Assert.Equal("The folder has no tokenizer: neither tokenizer.json nor vocab.txt is there.", Assert.Throws<FineTuneStudio.Engine.Text.TokenizerFileException>(() => TextClassifier.Load(whole)).Message);
+        Assert.Equal("The folder has no tokenizer: neither tokenizer.json nor vocab.txt is there, nor vocab.json with merges.txt.", Assert.Throws<FineTuneStudio.Engine.Text.TokenizerFileException>(() => TextClassifier.Load(whole)).Message);
         Assert.Equal(before, torch.Tensor.TotalCount);
     }
 

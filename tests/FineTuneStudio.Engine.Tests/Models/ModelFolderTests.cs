@@ -128,9 +128,9 @@ public sealed class ModelFolderTests : IDisposable
     public void A_missing_or_foreign_tokenizer_is_named()
     {
         Make(tokenizer: false);
-        Assert.Equal("The folder has no tokenizer: neither tokenizer.json nor vocab.txt is there.", WhyNot());
-        File.WriteAllText(folder.File("tokenizer.json"), """{"model":{"type":"BPE","vocab":{}}}""");
-        Assert.Equal("tokenizer.json has a model of the type BPE; only WordPiece is supported.", WhyNot());
+        Assert.Equal("The folder has no tokenizer: neither tokenizer.json nor vocab.txt is there, nor vocab.json with merges.txt.", WhyNot());
+        File.WriteAllText(folder.File("tokenizer.json"), """{"model":{"type":"Spell","vocab":{}}}""");
+        Assert.Equal("tokenizer.json has a model of the type Spell; WordPiece, BPE and Unigram are supported.", WhyNot());
         File.Delete(folder.File("tokenizer.json"));
         File.WriteAllLines(folder.File("vocab.txt"), ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b"]);
         Assert.Equal("The tokenizer gives ids up to 6, but config.json has a vocab_size of 6; they are not of the same model.", WhyNot());
@@ -140,7 +140,7 @@ public sealed class ModelFolderTests : IDisposable
     public void Every_reason_is_given_at_once()
     {
         File.WriteAllText(folder.File("config.json"), "{\n broken");
-        Assert.Equal("config.json is no valid JSON near line 2; copy or download it again. The folder has no weights: model.safetensors is missing. The folder has no tokenizer: neither tokenizer.json nor vocab.txt is there.", WhyNot());
+        Assert.Equal("config.json is no valid JSON near line 2; copy or download it again. The folder has no weights: model.safetensors is missing. The folder has no tokenizer: neither tokenizer.json nor vocab.txt is there, nor vocab.json with merges.txt.", WhyNot());
         Assert.Equal("There is no such folder.", ModelFolder.Inspect(folder.File("nowhere")).WhyNot);
     }
 

@@ -9,10 +9,17 @@ public sealed class TokenizerParityTests
     [Theory]
     [InlineData("bert-tiny", 78)]
     [InlineData("distilbert-tiny", 78)]
+    [InlineData("roberta-tiny", 78)]
+    [InlineData("gpt2-tiny", 78)]
+    [InlineData("qwen2-tiny", 78)]
+    [InlineData("tokenizer-llama3-style", 78)]
+    [InlineData("llama-tiny", 78)]
+    [InlineData("tokenizer-metaspace-first", 78)]
+    [InlineData("tokenizer-unigram-xlmr", 78)]
     public void Every_case_of_the_fast_tokenizer_is_met_exactly(string model, int cases)
     {
         if (Folders(model) is not var (folder, goldens)) return;
-        WordPieceTokenizer tokenizer = WordPieceTokenizer.Load(folder);
+        Tokenizer tokenizer = Tokenizer.Load(folder);
         List<string> wrong = [];
         JsonElement list = Repository.Json(Path.Combine(goldens, "tokenizer_fast_expected.json")).GetProperty("cases");
         Assert.Equal(cases, list.GetArrayLength());
@@ -29,7 +36,7 @@ public sealed class TokenizerParityTests
     static (string Folder, string Goldens)? Folders(string model) =>
         model == "bert-tiny" ? (Repository.PracticeModel, Repository.Golden(model)) : Shared.Find($"goldens/{model}") is { } folder ? (folder, folder) : null;
 
-    static void Compare(Encoding got, JsonElement expected, string where, WordPieceTokenizer tokenizer, List<string> wrong)
+    static void Compare(Encoding got, JsonElement expected, string where, Tokenizer tokenizer, List<string> wrong)
     {
         foreach (JsonProperty field in expected.EnumerateObject())
         {
@@ -65,6 +72,7 @@ public sealed class TokenizerParityTests
         MaxLength = test.TryGetProperty("max_length", out JsonElement most) ? most.GetInt32() : int.MaxValue,
         Stride = test.TryGetProperty("stride", out JsonElement stride) ? stride.GetInt32() : 0,
         PadTo = test.TryGetProperty("pad_to", out JsonElement pad) ? pad.GetInt32() : 0,
+        PadToken = Text(test, "pad_token"),
         AddSpecialTokens = !test.TryGetProperty("add_special_tokens", out JsonElement add) || add.GetBoolean(),
         Strategy = Strategy(Text(test, "strategy")),
     };
@@ -79,16 +87,33 @@ public sealed class TokenizerParityTests
     static string? Text(JsonElement test, string name) => test.TryGetProperty(name, out JsonElement value) ? value.GetString() : null;
 
     [Theory]
-    [InlineData("bert-tiny")]
-    [InlineData("distilbert-tiny")]
-    public void With_only_vocab_txt_the_ids_are_those_of_the_slow_tokenizer_but_for_the_known_differences(string model)
+    [InlineData("bert-tiny", "vocab.txt")]
+    [InlineData("distilbert-tiny", "vocab.txt")]
+    [InlineData("roberta-tiny", "vocab.json", "merges.txt")]
+    [InlineData("gpt2-tiny", "vocab.json", "merges.txt")]
+    [InlineData("qwen2-tiny", "vocab.json", "merges.txt")]
+    public void With_only_the_older_files_the_ids_are_those_of_the_slow_tokenizer_but_for_the_known_differences(string model, params string[] files)
     {
         if (Folders(model) is not var (folder, goldens)) return;
         using TemporaryFolder copy = new();
-        foreach (string file in new[] { "vocab.txt", "tokenizer_config.json" }) File.Copy(Path.Combine(folder, file), copy.File(file));
-        WordPieceTokenizer tokenizer = WordPieceTokenizer.Load(copy.Path);
+        foreach (string file in files.Append("tokenizer_config.json")) File.Copy(Path.Combine(folder, file), copy.File(file));
+        CompareSlow(Tokenizer.Load(copy.Path), goldens, model);
+    }
+
+    [Theory]
+    [InlineData("llama-tiny-tied")]
+    [InlineData("tokenizer-unigram-xlmr")]
+    public void With_tokenizer_json_the_ids_are_those_of_the_slow_tokenizer_but_for_the_known_differences(string model)
+    {
+        if (Folders(model) is var (folder, goldens)) CompareSlow(Tokenizer.Load(folder), goldens, model);
+    }
+
+    static void CompareSlow(Tokenizer tokenizer, string goldens, string model)
+    {
         JsonElement expected = Repository.Json(Path.Combine(goldens, "tokenizer_expected.json"));
         Assert.Equal(expected.GetProperty("vocab_size").GetInt32(), tokenizer.VocabularySize);
+        if (expected.GetProperty("special_ids").TryGetProperty("eos_token", out JsonElement end)) Assert.Equal(end.GetInt32(), tokenizer.EndId);
+        Assert.Equal(expected.GetProperty("special_ids").GetProperty("pad_token").GetInt32(), tokenizer.PadId);
 
         List<string> wrong = [];
         foreach (JsonElement test in expected.GetProperty("cases").EnumerateArray())
@@ -107,9 +132,18 @@ public sealed class TokenizerParityTests
             string actual = JsonSerializer.Serialize(got.Ids);
             if (actual != JsonSerializer.Serialize(test.GetProperty("input_ids"))) wrong.Add(text);
         }
-        // The fast tokenizer gives the odd token of a cut pair to the second text, the slow one to the first; and only the
-        // slow cased one composes a letter with the accent that follows it.
-        string[] known = ["The model was trained on a small dataset of customer reviews and the loss went down after every epoch."];
-        Assert.Equal(model == "bert-tiny" ? known : ["Cafe\u0301 decomposed e\u0301", .. known], wrong);
+        // The fast tokenizer gives the odd token of a cut pair to the second text, the slow one to the first.
+        string cutPair = "The model was trained on a small dataset of customer reviews and the loss went down after every epoch.";
+        string[] known = model switch
+        {
+            // Only the slow cased tokenizer composes a letter with the accent that follows it.
+            "distilbert-tiny" => ["Cafe\u0301 decomposed e\u0301", cutPair],
+            // Text after a special token gets the mark of a word's start or not.
+            "llama-tiny-tied" => ["<s> hello </s> <mask> <pad> <unk>"],
+            // Two cuts of exactly the same score, and stacked accents.
+            "tokenizer-unigram-xlmr" => ["https://www.example.com/path?query=1&lang=en#frag", "a\u0300\u0301\u0302 stacked", cutPair],
+            _ => [cutPair],
+        };
+        Assert.Equal(known, wrong);
     }
 }
