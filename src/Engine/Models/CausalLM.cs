@@ -60,8 +60,9 @@ public abstract class CausalLM : Module<Tensor, Tensor?, Tensor>
     /// <returns>float32 scalar in nats; NaN where no label counts.</returns>
     public static Tensor Loss(Tensor logits, Tensor labels)
     {
-        var (length, vocabulary) = (logits.shape[1], logits.shape[2]);
-        return F.cross_entropy(logits.narrow(1, 0, length - 1).reshape(-1, vocabulary), labels.narrow(1, 1, length - 1).reshape(-1), ignore_index: -100);
+        // The labels move and not the logits, which are by far the larger and would be copied.
+        var next = cat([labels.narrow(1, 1, labels.shape[1] - 1), full(labels.shape[0], 1, -100, dtype: int64, device: labels.device)], 1);
+        return F.cross_entropy(logits.to(float32).view(-1, logits.shape[2]), next.view(-1), ignore_index: -100);
     }
 
     /// <summary>The final norm's output [batch, length, hidden]; every hidden state goes into <paramref name="states"/> where given.</summary>

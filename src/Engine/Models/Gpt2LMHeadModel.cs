@@ -131,7 +131,7 @@ internal sealed class Gpt2Attention : Module<Tensor, Tensor?, KeyValueCache?, Te
         if (cache is not null) (key, value) = cache.Append(layer, key, value);
         var scores = matmul(query, key.transpose(-2, -1));
         if (mask is not null) scores = scores + mask;
-        var weights = attn_dropout.call(F.softmax(scores, -1));
+        var weights = attn_dropout.call(F.softmax(scores, -1)).to(value.dtype);
         var context = matmul(weights, value).transpose(1, 2).reshape(batch, length, size);
         return resid_dropout.call(c_proj.call(context));
     }

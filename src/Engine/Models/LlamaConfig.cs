@@ -7,13 +7,13 @@ namespace FineTuneStudio.Engine.Models;
 /// <param name="Heads">Query heads.</param>
 /// <param name="KeyValueHeads">Key and value heads; each serves Heads / KeyValueHeads query heads in a row.</param>
 /// <param name="RopeTheta">Base of the rotary frequencies.</param>
-/// <param name="RopeFactor">Positions are divided by it: linear scaling, 1 for none.</param>
+/// <param name="Rope">How the rotary frequencies are stretched for texts longer than those of the first training.</param>
 /// <param name="QueryKeyValueBias">Biases in the query, key and value projections.</param>
 /// <param name="OutputBias">A bias in attention's output projection.</param>
 /// <param name="Tied">The head's weight is the embedding table.</param>
 /// <param name="PadTokenId">The row of the embedding table that gets no gradient from the input side; null for none.</param>
 public sealed record LlamaConfig(int VocabularySize, int HiddenSize, int Layers, int Heads, int KeyValueHeads, int IntermediateSize, int MaxPositions,
-    double RmsNormEpsilon, double RopeTheta, double RopeFactor, bool QueryKeyValueBias, bool OutputBias, bool Tied, int? PadTokenId, double AttentionDropout)
+    double RmsNormEpsilon, double RopeTheta, RopeFactors Rope, bool QueryKeyValueBias, bool OutputBias, bool Tied, int? PadTokenId, double AttentionDropout)
 {
     /// <summary>Numbers a head has.</summary>
     public int HeadSize => HiddenSize / Heads;
@@ -49,19 +49,49 @@ public sealed record LlamaConfig(int VocabularySize, int HiddenSize, int Layers,
         if (config.Find("head_dim") is { } size && config.Size("head_dim") != hidden / heads)
             throw new WeightFileException($"config.json says head_dim is {size}; only hidden_size / num_attention_heads, here {hidden / heads}, is supported.");
         return new(config.Size("vocab_size"), hidden, config.Size("num_hidden_layers", most: ModelFolder.MaxLayers), heads, groups, config.Size("intermediate_size"),
-            config.Size("max_position_embeddings", 2048), config.Positive("rms_norm_eps", 1e-6), config.Positive("rope_theta", 10000), Factor(config.Find("rope_scaling")),
+            config.Size("max_position_embeddings", 2048), config.Positive("rms_norm_eps", 1e-6), config.Positive("rope_theta", 10000), RopeFactors.Read(config.Find("rope_scaling")),
             QueryKeyValueBias: false, OutputBias: false, config.Flag("tie_word_embeddings", false),
             config.Find("pad_token_id") is { ValueKind: JsonValueKind.Number } pad && pad.TryGetInt32(out var id) && id >= 0 && id < config.Size("vocab_size") ? id : null,
             config.Probability("attention_dropout", 0));
     }
+}
 
-    private static double Factor(JsonElement? scaling)
+/// <summary>Kinds of stretching.</summary>
+public enum RopeScaling
+{
+    /// <summary>None.</summary>
+    None,
+
+    /// <summary>Positions are divided by the factor.</summary>
+    Linear,
+
+    /// <summary>Slow frequencies are divided by the factor, as Llama 3.1 and later have it.</summary>
+    Llama3,
+}
+
+/// <summary>The rope_scaling of a config.json.</summary>
+/// <param name="LowTurns">Llama 3: pairs that turn at most that often within <paramref name="OriginalLength"/> are slowed by the whole factor.</param>
+/// <param name="HighTurns">Llama 3: pairs that turn at least that often are left alone.</param>
+/// <param name="OriginalLength">Llama 3: tokens of the first training's texts.</param>
+public sealed record RopeFactors(RopeScaling Type, double Factor, double LowTurns = 1, double HighTurns = 4, double OriginalLength = 8192)
+{
+    public static readonly RopeFactors None = new(RopeScaling.None, 1);
+
+    internal static RopeFactors Read(JsonElement? scaling)
     {
-        if (scaling is not { ValueKind: JsonValueKind.Object } fields) return 1;
+        if (scaling is not { ValueKind: JsonValueKind.Object } fields) return None;
         var type = (fields.TryGetProperty("rope_type", out var found) || fields.TryGetProperty("type", out found)) && found.ValueKind == JsonValueKind.String ? found.GetString() : "nothing";
-        if (type == "default") return 1;
-        if (type != "linear") throw new WeightFileException($"config.json says rope_scaling is of type {type}; only linear is supported.");
-        return fields.TryGetProperty("factor", out var factor) && factor.ValueKind == JsonValueKind.Number && factor.GetDouble() >= 1 ? factor.GetDouble()
-            : throw new WeightFileException("config.json has no number factor from 1 in rope_scaling, which linear scaling needs.");
+        double Number(string name, double least) => fields.TryGetProperty(name, out var number) && number.ValueKind == JsonValueKind.Number && number.GetDouble() >= least ? number.GetDouble()
+            : throw new WeightFileException($"config.json has no number {name} from {least} in rope_scaling, which {type} scaling needs.");
+        switch (type)
+        {
+            case "default": return None;
+            case "linear": return new(RopeScaling.Linear, Number("factor", 1));
+            case "llama3":
+                var (low, high) = (Number("low_freq_factor", 0), Number("high_freq_factor", 0));
+                if (high <= low) throw new WeightFileException($"config.json says high_freq_factor is {high} in rope_scaling; expected more than low_freq_factor, {low}.");
+                return new(RopeScaling.Llama3, Number("factor", 1), low, high, Number("original_max_position_embeddings", 1));
+            default: throw new WeightFileException($"config.json says rope_scaling is of type {type}; only linear and llama3 are supported.");
+        }
     }
 }

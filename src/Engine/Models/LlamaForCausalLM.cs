@@ -142,7 +142,7 @@ internal sealed class LlamaAttention : Module
         var (shared, total) = (config.KeyValueHeads, key.shape[2]);
         var scores = matmul(query.reshape(batch, shared, -1, size), key.transpose(-2, -1)).view(batch, config.Heads, length, total);
         if (mask is not null) scores = scores + mask;
-        var weights = dropout.call(F.softmax(scores, -1));
+        var weights = dropout.call(F.softmax(scores, -1)).to(value.dtype);
         var context = matmul(weights.view(batch, shared, -1, total), value).view(batch, config.Heads, length, size);
         return o_proj.call(context.transpose(1, 2).reshape(batch, length, config.HiddenSize));
     }
@@ -161,10 +161,27 @@ internal sealed record RotaryPositions(Tensor Cos, Tensor Sin)
     /// <param name="dtype">Of the queries and keys.</param>
     public static RotaryPositions At(Tensor position_ids, LlamaConfig config, ScalarType dtype)
     {
-        var frequencies = tensor(Enumerable.Range(0, config.HeadSize / 2).Select(i => (float)Math.Pow(config.RopeTheta, -2.0 * i / config.HeadSize)).ToArray(), device: position_ids.device);
-        var angles = (position_ids.to(float32) / config.RopeFactor).unsqueeze(-1) * frequencies;
+        var frequencies = tensor(Frequencies(config), device: position_ids.device);
+        var angles = (config.Rope.Type == RopeScaling.Linear ? position_ids.to(float32) / config.Rope.Factor : position_ids.to(float32)).unsqueeze(-1) * frequencies;
         angles = cat([angles, angles], -1).unsqueeze(1);
         return new(angles.cos().to(dtype), angles.sin().to(dtype));
+    }
+
+    /// <summary>
+    /// Turns a position, in radians, for each pair of numbers. Llama 3's scaling slows the pairs that turn less than once in the
+    /// text length of its first training, leaves the fast ones, and blends between (Grattafiori et al. 2024, arXiv:2407.21783).
+    /// </summary>
+    internal static float[] Frequencies(LlamaConfig config)
+    {
+        var rope = config.Rope;
+        return Enumerable.Range(0, config.HeadSize / 2).Select(i =>
+        {
+            var frequency = Math.Pow(config.RopeTheta, -2.0 * i / config.HeadSize);
+            if (rope.Type != RopeScaling.Llama3) return (float)frequency;
+            var turns = rope.OriginalLength * frequency / (2 * Math.PI);
+            var keep = Math.Clamp((turns - rope.LowTurns) / (rope.HighTurns - rope.LowTurns), 0, 1);
+            return (float)(keep * frequency + (1 - keep) * frequency / rope.Factor);
+        }).ToArray();
     }
 
     /// <summary>[batch, heads, length, head size] to the same.</summary>

@@ -11,7 +11,7 @@ public sealed class LoadCausalLMTests : IDisposable
 {
     private readonly TemporaryFolder folder = new();
 
-    private static LlamaConfig Small(bool tied) => new(20, 8, 1, 2, 1, 12, 16, 1e-5, 10000, 1, false, false, tied, null, 0);
+    private static LlamaConfig Small(bool tied) => new(20, 8, 1, 2, 1, 12, 16, 1e-5, 10000, RopeFactors.None, false, false, tied, null, 0);
 
     /// <summary>A folder with a small random Llama, its config.json changed as told.</summary>
     private void Write(Action<JsonObject>? change = null, bool tied = false, Func<string, bool>? keep = null, Action<List<(string, string, long[], Func<ReadOnlyMemory<byte>>)>>? add = null, bool prefix = true)
@@ -79,7 +79,7 @@ public sealed class LoadCausalLMTests : IDisposable
         }
         Refuses("config.json says model_type is mistral; expected gpt2, llama or qwen2.", c => c["model_type"] = "mistral");
         Refuses("config.json says hidden_act is gelu; expected silu.", c => c["hidden_act"] = "gelu");
-        Refuses("config.json says rope_scaling is of type yarn; only linear is supported.", c => c["rope_scaling"] = new JsonObject { ["rope_type"] = "yarn", ["factor"] = 4 });
+        Refuses("config.json says rope_scaling is of type yarn; only linear and llama3 are supported.", c => c["rope_scaling"] = new JsonObject { ["rope_type"] = "yarn", ["factor"] = 4 });
         Refuses("config.json has no number factor from 1 in rope_scaling, which linear scaling needs.", c => c["rope_scaling"] = new JsonObject { ["type"] = "linear" });
         Refuses("config.json says num_key_value_heads is 3, which does not divide num_attention_heads, 4.", c => (c["num_attention_heads"], c["num_key_value_heads"]) = (4, 3));
         Refuses("config.json says hidden_size is 8, which 3 attention heads do not divide into even parts.", c => c["num_attention_heads"] = 3);
@@ -89,6 +89,25 @@ public sealed class LoadCausalLMTests : IDisposable
         Assert.Equal("config.json is not valid JSON (line 1); copy or download it again.", Refusal());
         File.Delete(folder.File("config.json"));
         Assert.Equal("The model folder has no config.json; choose a complete Hugging Face model folder.", Refusal());
+    }
+
+    [Fact]
+    public void Llama_3_slows_the_slow_frequencies_leaves_the_fast_ones_and_blends_between()
+    {
+        Write(c => c["rope_scaling"] = new JsonObject { ["rope_type"] = "llama3", ["factor"] = 8.0, ["low_freq_factor"] = 1.0, ["high_freq_factor"] = 4.0, ["original_max_position_embeddings"] = 8192 });
+        Assert.Equal(new(RopeScaling.Llama3, 8, 1, 4, 8192), LlamaConfig.Read(folder.Path).Rope);
+        // Llama 3.1's own numbers: heads of 128, theta 500000. Pair 0 turns 1304 times in 8192 tokens, pair 63 less than once.
+        var plain = new LlamaConfig(20, 256, 1, 2, 1, 12, 16, 1e-5, 500000, RopeFactors.None, false, false, false, null, 0);
+        var (before, after) = (RotaryPositions.Frequencies(plain), RotaryPositions.Frequencies(plain with { Rope = new(RopeScaling.Llama3, 8) }));
+        Assert.Equal(64, after.Length);
+        for (var i = 0; i < 64; i++)
+        {
+            var wavelength = 2 * Math.PI / before[i];
+            var smooth = (8192 / wavelength - 1) / (4 - 1);
+            var expected = wavelength < 8192.0 / 4 ? before[i] : wavelength > 8192 ? before[i] / 8 : (1 - smooth) * before[i] / 8 + smooth * before[i];
+            Assert.Equal(1, after[i] / expected, 1e-6);
+        }
+        Assert.Equal((before[0], before[63] / 8), (after[0], after[63]));
     }
 
     [Fact]

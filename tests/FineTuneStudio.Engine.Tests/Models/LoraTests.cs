@@ -11,7 +11,7 @@ public sealed class LoraTests
     private static CausalLM Model(string family)
     {
         CausalLM model = family == "gpt2" ? new Gpt2LMHeadModel(new(50, 16, 2, 2, 32, "gelu_new", 40, 1e-5, true, false, true, 0, 0, 0))
-            : new LlamaForCausalLM(new(50, 16, 2, 4, 2, 32, 40, 1e-5, 10000, 1, false, false, false, null, 0));
+            : new LlamaForCausalLM(new(50, 16, 2, 4, 2, 32, 40, 1e-5, 10000, RopeFactors.None, false, false, false, null, 0));
         using var random = new Generator(7);
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
