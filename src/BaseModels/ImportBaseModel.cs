@@ -103,8 +103,12 @@ public sealed class ImportBaseModel(IDbContextFactory<StudioDb> databases, Proje
         ModelFiles.RequireModel([.. Directory.EnumerateFiles(files).Select(f => Path.GetFileName(f)!)], "the folder");
         try
         {
-            foreach (var weights in Directory.EnumerateFiles(files, "*.safetensors")) SafetensorsFile.Open(weights).Dispose();
-            return ModelFolder.Inspect(files);
+            if (!ModelWeights.Exist(files)) return ModelFolder.Inspect(files);
+            ModelWeights.Open(files).Dispose();
+            var facts = ModelFolder.Inspect(files);
+            // Whatever else ends in .safetensors is no weights of this model: it only takes room.
+            foreach (var stray in Directory.EnumerateFiles(files, "*.safetensors").ExceptBy(ModelWeights.FilesOf(files), f => Path.GetFileName(f)!)) File.Delete(stray);
+            return facts;
         }
         catch (WeightFileException e) { throw new ModelRefused(e.Message); }
     }

@@ -9,21 +9,23 @@ namespace FineTuneStudio.Engine.Models;
 
 /// <summary>
 /// Writes a fine-tuned model as the Hugging Face folder its base came as: the same files, keys, shapes, dtypes and
-/// configuration fields, but for the classifier head and its labels.
+/// configuration fields, but for the classifier head and its labels. The weights are always one model.safetensors under the family's
+/// present names, also where the base had them in shards, without the prefix or under older names. F16 and BF16 stay so: what
+/// training computed in float32 is rounded to them, and that is the model which is measured afterwards.
 /// </summary>
 public static class SaveModelFolder
 {
-    private const string Weights = "model.safetensors", Config = "config.json";
+    private const string Weights = ModelWeights.SingleFile, Config = "config.json";
 
     /// <summary>What is copied as it is: the tokenizer's files and the licence. The base's model card would be false for the new model.</summary>
     private static readonly string[] Copied =
-        ["tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json", "added_tokens.json", "LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE", "NOTICE.txt"];
+        ["tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model", "special_tokens_map.json", "added_tokens.json", "LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE", "NOTICE.txt"];
 
     /// <summary>
     /// The first call makes the whole folder and gives it its name when it is complete; later calls replace only the
     /// weights. Either way a reader, or a crash, finds a complete folder or the one before.
     /// </summary>
-    public static void Write(BertForSequenceClassification model, IReadOnlyList<string> labels, string baseFolder, string folder)
+    public static void Write(SequenceClassifier model, IReadOnlyList<string> labels, string baseFolder, string folder)
     {
         if (File.Exists(Path.Combine(folder, Weights)))
         {
@@ -37,7 +39,7 @@ public static class SaveModelFolder
         Directory.CreateDirectory(partial);
         foreach (var name in Copied.Where(name => File.Exists(Path.Combine(baseFolder, name))))
             WriteThrough(Path.Combine(partial, name), File.ReadAllBytes(Path.Combine(baseFolder, name)));
-        WriteThrough(Path.Combine(partial, Config), new UTF8Encoding(false).GetBytes(ConfigFor(labels, File.ReadAllText(Path.Combine(baseFolder, Config)))));
+        WriteThrough(Path.Combine(partial, Config), new UTF8Encoding(false).GetBytes(ConfigFor(model, labels, File.ReadAllText(Path.Combine(baseFolder, Config)))));
         WriteWeights(model, baseFolder, Path.Combine(partial, Weights));
         if (Directory.Exists(folder)) Directory.Delete(folder, recursive: true);
         Directory.Move(partial, folder);
@@ -51,11 +53,11 @@ public static class SaveModelFolder
         stream.Flush(flushToDisk: true);
     }
 
-    private static void WriteWeights(BertForSequenceClassification model, string baseFolder, string path)
+    private static void WriteWeights(SequenceClassifier model, string baseFolder, string path)
     {
-        using var file = SafetensorsFile.Open(Path.Combine(baseFolder, Weights));
-        var stored = file.Entries.Values.GroupBy(e => LoadBert.ModelName(e.Name)).ToDictionary(g => g.Key, g => g.First());
-        var usual = stored.GetValueOrDefault("bert.embeddings.word_embeddings.weight")?.Dtype ?? "F32";
+        using var file = ModelWeights.Open(baseFolder);
+        var stored = file.Entries.Values.GroupBy(e => LoadClassifier.ModelName(e.Name, model.Config)).ToDictionary(g => g.Key, g => g.First());
+        var usual = stored.GetValueOrDefault($"{model.Config.Prefix}embeddings.word_embeddings.weight")?.Dtype ?? "F32";
         var tensors = model.named_parameters().Select(p =>
         {
             var dtype = stored.GetValueOrDefault(p.name)?.Dtype ?? usual;
@@ -67,10 +69,10 @@ public static class SaveModelFolder
         SafetensorsWriter.Write(path, tensors, new Dictionary<string, string>(file.Metadata) { ["format"] = "pt" });
     }
 
-    private static string ConfigFor(IReadOnlyList<string> labels, string baseConfig)
+    private static string ConfigFor(SequenceClassifier model, IReadOnlyList<string> labels, string baseConfig)
     {
         var config = JsonNode.Parse(baseConfig)!.AsObject();
-        config["architectures"] = new JsonArray(nameof(BertForSequenceClassification));
+        config["architectures"] = new JsonArray(model.Config.Architecture);
         config["id2label"] = new JsonObject(labels.Select((label, i) => KeyValuePair.Create<string, JsonNode?>(i.ToString(), label)));
         config["label2id"] = new JsonObject(labels.Select((label, i) => KeyValuePair.Create<string, JsonNode?>(label, i)));
         if (config.ContainsKey("problem_type")) config["problem_type"] = "single_label_classification";

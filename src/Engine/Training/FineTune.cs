@@ -11,7 +11,7 @@ using F = TorchSharp.torch.nn.functional;
 
 namespace FineTuneStudio.Engine.Training;
 
-/// <summary>Fine-tunes a BERT classifier: the whole training loop, from texts to the best checkpoint.</summary>
+/// <summary>Fine-tunes a text classifier: the whole training loop, from texts to the best checkpoint.</summary>
 public static class FineTune
 {
     internal const int EvaluationBatchSize = 64;
@@ -62,7 +62,7 @@ public static class FineTune
         private readonly Func<StopRequest> stop;
         private readonly CancellationToken cancel;
         private readonly TrainingPlan plan;
-        private readonly BertForSequenceClassification model;
+        private readonly SequenceClassifier model;
         private readonly List<(string Name, Parameter Parameter)> trained;
         private readonly AdamW optimizer;
         private readonly TokenizedTexts train;
@@ -79,7 +79,7 @@ public static class FineTune
             try
             {
                 var tokenizer = Tokenizer.Load(job.BaseFolder);
-                (model, var weights, var newHead) = LoadBert.ForTraining(job.BaseFolder, job.Labels, recipe.Dropout, recipe.Seed);
+                (model, var weights, var newHead) = LoadClassifier.ForTraining(job.BaseFolder, job.Labels, recipe.Dropout, recipe.Seed);
                 CheckFit(tokenizer);
                 if (recipe.TrainableLayers != TrainableLayers.All) model.TrainOnlyHeadAnd(recipe.TrainableLayers == TrainableLayers.LastBlocks ? recipe.LastBlocks : 0);
                 // Decayed parameters first: the order of the optimizer's groups, and so of its state.
@@ -296,7 +296,7 @@ public static class FineTune
         }
     }
 
-    /// <summary>AdamW with the recipe's decay on matrices and none on norms and biases, as is usual for BERT.</summary>
+    /// <summary>AdamW with the recipe's decay on matrices and none on norms and biases, as is usual for BERT and its kin.</summary>
     internal static AdamW AdamWFor(IReadOnlyList<(string Name, Parameter Parameter)> trained, RunRecipe recipe)
     {
         AdamW.ParamGroup Group(bool decays) => new(trained.Where(p => Decays(p.Name) == decays).Select(p => p.Parameter),
@@ -304,7 +304,7 @@ public static class FineTune
         return optim.AdamW([Group(true), Group(false)], lr: recipe.LearningRate);
     }
 
-    internal static bool Decays(string name) => !name.EndsWith(".bias") && !name.Contains("LayerNorm");
+    internal static bool Decays(string name) => !name.EndsWith(".bias") && !name.Contains("LayerNorm") && !name.Contains("layer_norm");
 
     private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 

@@ -8,10 +8,10 @@ namespace FineTuneStudio.Engine.Training;
 /// <summary>A fine-tuned model folder in use: texts in, label probabilities out. It only reads its weights, so several threads may use it at once.</summary>
 public sealed class TextClassifier : IDisposable
 {
-    private readonly BertForSequenceClassification model;
+    private readonly SequenceClassifier model;
     private readonly Tokenizer tokenizer;
 
-    private TextClassifier(BertForSequenceClassification model, Tokenizer tokenizer) => (this.model, this.tokenizer) = (model, tokenizer);
+    private TextClassifier(SequenceClassifier model, Tokenizer tokenizer) => (this.model, this.tokenizer) = (model, tokenizer);
 
     /// <summary>Label names, in the order of the probabilities.</summary>
     public IReadOnlyList<string> Labels => model.Config.Labels;
@@ -22,7 +22,7 @@ public sealed class TextClassifier : IDisposable
     public static TextClassifier Load(string folder)
     {
         var tokenizer = Tokenizer.Load(folder);
-        return new(LoadBert.ForPrediction(folder).Model, tokenizer);
+        return new(LoadClassifier.ForPrediction(folder).Model, tokenizer);
     }
 
     /// <summary>Probabilities [texts][labels], each row summing to 1, in the order of <paramref name="texts"/>.</summary>

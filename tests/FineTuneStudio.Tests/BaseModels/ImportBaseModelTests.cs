@@ -1,5 +1,8 @@
 using System.IO.Compression;
+using System.Security.Cryptography;
+using System.Text.Json;
 using FineTuneStudio.BaseModels;
+using FineTuneStudio.Engine.Weights;
 using FineTuneStudio.Projects;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Configuration;
@@ -97,7 +100,26 @@ public sealed class ImportBaseModelTests(StudioFixture app) : IClassFixture<Stud
         var (project, engineer) = await Project("Other kind");
         var model = await Import(project, engineer, Zip([.. Files("").Where(f => f.Item1 != "config.json"), ("config.json", """{"model_type":"gpt2","architectures":["GPT2LMHeadModel"],"vocab_size":100}"""u8.ToArray())]), ModelOrigin.Pretrained);
         Assert.False(model.CanTrain);
-        Assert.StartsWith("config.json says model_type \"gpt2\"; only bert can be trained so far.", model.WhyNot);
+        Assert.StartsWith("config.json says model_type \"gpt2\"; only bert, distilbert, roberta and xlm-roberta can be trained so far.", model.WhyNot);
+    }
+
+    [Fact]
+    public async Task Shards_come_in_with_their_index_and_stray_weight_files_do_not()
+    {
+        var (project, engineer) = await Project("Shards");
+        var weights = File.ReadAllBytes(Path.Combine(Practice, "model.safetensors"));
+        using var header = SafetensorsFile.Open(Path.Combine(Practice, "model.safetensors"));
+        byte[] Index(string shard) => JsonSerializer.SerializeToUtf8Bytes(new { weight_map = header.Entries.Keys.ToDictionary(n => n, _ => shard) });
+        (string, byte[])[] With(string index) => [.. Files("").Where(f => f.Item1 != "model.safetensors"), ("model-00001-of-00001.safetensors", weights), ("expected.safetensors", [1, 2, 3]), ("model.safetensors.index.json", Index(index))];
+        var model = await Import(project, engineer, Zip(With("model-00001-of-00001.safetensors")));
+        Assert.Equal((true, (string?)null, Convert.ToHexStringLower(SHA256.HashData(weights))), (model.CanTrain, model.WhyNot, model.WeightsHash));
+        var kept = Directory.GetFiles(app.Services.GetRequiredService<StudioFolder>().BaseModel(model.StoredAs)).Select(Path.GetFileName).ToList();
+        Assert.Contains("model-00001-of-00001.safetensors", kept);
+        Assert.DoesNotContain("expected.safetensors", kept);
+        var refused = await Assert.ThrowsAsync<ModelRefused>(() => Import(project, engineer, Zip(With("../../secret.safetensors"))));
+        Assert.EndsWith("into \"../../secret.safetensors\", which is not the name of a file in the model folder; nothing outside of it is read.", refused.Message);
+        refused = await Assert.ThrowsAsync<ModelRefused>(() => Import(project, engineer, Zip(With("model-00002-of-00002.safetensors"))));
+        Assert.StartsWith("model.safetensors.index.json names 1 file, but 1 of them is not in the folder, first model-00002-of-00002.safetensors;", refused.Message);
     }
 
     [Fact]

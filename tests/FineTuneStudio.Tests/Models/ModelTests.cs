@@ -93,6 +93,8 @@ public sealed class ModelTests(StudioFixture app) : IClassFixture<StudioFixture>
             Assert.Contains("Goal not reached: macro-F1", card);
             Assert.Contains("origin random, so it does not count as pretrained", card);
             Assert.Contains("these weights: `", card);
+            Assert.Contains("- text-classification\n- bert\n", card);
+            Assert.Contains("Weights: one model.safetensors, stored as F32, whatever files the base model came in.", card);
         }
         finally { Directory.Delete(folder, recursive: true); }
     }

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using FineTuneStudio.Engine.Models;
+using FineTuneStudio.Engine.Tests.Weights;
 using FineTuneStudio.Engine.Training;
 using FineTuneStudio.Engine.Weights;
 using TorchSharp;
@@ -7,7 +8,7 @@ using TorchSharp;
 namespace FineTuneStudio.Engine.Tests.Models;
 
 [Collection("training")]
-public sealed class LoadBertTests : IDisposable
+public sealed class LoadClassifierTests : IDisposable
 {
     private readonly TemporaryFolder folder = new();
 
@@ -39,7 +40,7 @@ public sealed class LoadBertTests : IDisposable
 
     private static (float[] Weight, float[] Bias, WeightReport Report, bool NewHead) Head(string path, string[] labels, int seed)
     {
-        var (model, report, newHead) = LoadBert.ForTraining(path, labels, dropout: 0.1, seed);
+        var (model, report, newHead) = LoadClassifier.ForTraining(path, labels, dropout: 0.1, seed);
         using (model) return (model.Classifier.weight.data<float>().ToArray(), model.Classifier.bias!.data<float>().ToArray(), report, newHead);
     }
 
@@ -80,14 +81,14 @@ public sealed class LoadBertTests : IDisposable
         Assert.Equal(["bert.pooler.dense.bias", "bert.pooler.dense.weight", "classifier.bias", "classifier.weight"], report.Missing.Order());
         Assert.Equal(report.BackboneElements - 64 * 65, report.MatchedBackboneElements);
         Assert.Empty(report.Unexpected);
-        Assert.StartsWith("model.safetensors has no fitting ", Assert.Throws<WeightFileException>(() => LoadBert.ForPrediction(bare)).Message);
+        Assert.StartsWith("The weights have no fitting bert.pooler.dense.weight and bert.pooler.dense.bias and classifier.weight and classifier.bias for the 3 labels of config.json;", Assert.Throws<WeightFileException>(() => LoadClassifier.ForPrediction(bare)).Message);
     }
 
     [Fact]
     public void Half_precision_weights_load_and_the_saved_model_keeps_their_type()
     {
         var half = Changed(e => (e.Name, "F16", e.Shape));
-        var (model, report, _) = LoadBert.ForTraining(half, ["a", "b"], 0, 1);
+        var (model, report, _) = LoadClassifier.ForTraining(half, ["a", "b"], 0, 1);
         using (model) SaveModelFolder.Write(model, ["a", "b"], half, folder.File("saved"));
         Assert.Equal(1, report.BackboneShare);
         using var saved = SafetensorsFile.Open(Path.Combine(folder.File("saved"), "model.safetensors"));
@@ -96,10 +97,136 @@ public sealed class LoadBertTests : IDisposable
         Assert.True(source.Bytes("bert.pooler.dense.weight").SequenceEqual(saved.Bytes("bert.pooler.dense.weight")));
     }
 
+    /// <summary>A config.json of each family, small enough to make the model.</summary>
+    private static EncoderConfig Small(string type) => EncoderConfig.Read(System.Text.Json.JsonDocument.Parse(type == "distilbert"
+        ? """{"model_type":"distilbert","vocab_size":30,"dim":8,"n_layers":2,"n_heads":2,"hidden_dim":12,"max_position_embeddings":20}"""
+        : $$"""{"model_type":"{{type}}","vocab_size":30,"hidden_size":8,"num_hidden_layers":2,"num_attention_heads":2,"intermediate_size":12,"max_position_embeddings":20,"type_vocab_size":1}""").RootElement);
+
+    [Theory]
+    [InlineData("bert", 20)]
+    [InlineData("distilbert", 20)]
+    [InlineData("roberta", 18)]
+    [InlineData("xlm-roberta", 18)]
+    public void The_tensors_by_which_a_folder_is_judged_are_those_of_the_model(string type, int longestText)
+    {
+        var config = Small(type);
+        Assert.Equal(longestText, config.MaxPositions);
+        using var model = SequenceClassifier.For(config, 3);
+        var backbone = model.named_parameters().Where(p => p.name.StartsWith(config.Prefix) && !p.name.Contains(".pooler.")).Select(p => (p.name, string.Join(',', p.parameter.shape)));
+        Assert.Equal(backbone.Order(), EncoderTensors.Needed(config).Select(t => (t.Name, string.Join(',', t.Shape))).Order());
+        using var scope = torch.NewDisposeScope();
+        Assert.Equal([1L, 3], model.call(torch.zeros(1, longestText, dtype: torch.int64), null, null).shape);
+        Assert.Equal($"The texts have {longestText + 1} tokens but the model has {longestText} positions; cut them first.",
+            Assert.Throws<ArgumentException>(() => model.call(torch.zeros(1, longestText + 1, dtype: torch.int64), null, null)).Message);
+    }
+
+    [Theory]
+    [InlineData("bert", new[] { "classifier." }, new[] { "classifier.", "bert.pooler.", "bert.encoder.layer.1." })]
+    [InlineData("distilbert", new[] { "classifier.", "pre_classifier." }, new[] { "classifier.", "pre_classifier.", "distilbert.transformer.layer.1." })]
+    [InlineData("roberta", new[] { "classifier." }, new[] { "classifier.", "roberta.encoder.layer.1." })]
+    public void Head_only_and_the_last_block_train_what_they_say(string type, string[] head, string[] lastBlock)
+    {
+        using var model = SequenceClassifier.For(Small(type), 3);
+        string[] Trained() => [.. model.named_parameters().Where(p => p.parameter.requires_grad).Select(p => p.name).Order()];
+        string[] Named(string[] prefixes) => [.. model.named_parameters().Select(p => p.name).Where(n => prefixes.Any(n.StartsWith)).Order()];
+        model.TrainOnlyHeadAnd(0);
+        Assert.Equal(Named(head), Trained());
+        model.TrainOnlyHeadAnd(1);
+        Assert.Equal(Named(lastBlock), Trained());
+    }
+
+    [Fact]
+    public void Positions_of_sines_are_never_trained()
+    {
+        using var model = SequenceClassifier.For(Small("distilbert") with { FixedPositions = true }, 2);
+        Assert.Equal(["distilbert.embeddings.position_embeddings.weight"], model.named_parameters().Where(p => !p.parameter.requires_grad).Select(p => p.name));
+    }
+
+    /// <summary>A reference folder with other weight files, whose tensors a test chooses; config.json and tokenizer stay.</summary>
+    private string Rewritten(string golden, Action<SafetensorsFile, string> write)
+    {
+        var target = folder.File("rewritten");
+        Directory.CreateDirectory(target);
+        foreach (var file in Directory.GetFiles(golden).Where(f => !Path.GetFileName(f).StartsWith("expected"))) File.Copy(file, Path.Combine(target, Path.GetFileName(file)), overwrite: true);
+        foreach (var file in Directory.GetFiles(target, "*")) File.SetUnixFileMode(file, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        using var read = SafetensorsFile.Open(Path.Combine(golden, "model.safetensors"));
+        write(read, target);
+        return target;
+    }
+
+    private static (string, string, long[], Func<ReadOnlyMemory<byte>>) Tensor(SafetensorsFile file, TensorEntry entry, string name) => (name, entry.Dtype, entry.Shape, () => file.Bytes(entry.Name).ToArray());
+
+    private static float[] Logits(SequenceClassifier model)
+    {
+        model.eval();
+        using var scope = torch.NewDisposeScope();
+        return model.call(torch.tensor(new long[] { 5, 9, 17, 33, 21, 8 }, [2, 3]), null, null).data<float>().ToArray();
+    }
+
+    [Theory]
+    [InlineData("bert-tiny")]
+    [InlineData("distilbert-tiny")]
+    [InlineData("roberta-tiny")]
+    public void Every_family_loads_from_shards_without_its_prefix_and_with_old_norm_names_to_the_same_logits(string golden)
+    {
+        if (Shared.Find($"goldens/{golden}") is not { } original) return;
+        var (whole, report) = LoadClassifier.ForPrediction(original);
+        using var owned = whole;
+        Assert.Equal((1.0, 0, 0), (report.BackboneShare, report.Missing.Count, report.Unexpected.Count));
+        var shards = Rewritten(original, (file, to) =>
+        {
+            string Old(string name) => (name.StartsWith(whole.Config.Prefix) ? name[whole.Config.Prefix.Length..] : name).Replace("LayerNorm.weight", "LayerNorm.gamma").Replace("LayerNorm.bias", "LayerNorm.beta");
+            ModelWeightsTests.WriteShards(to, 3, file.Entries.Values.Select(e => Tensor(file, e, Old(e.Name))).Append(("lm_head.decoder.weight", "F32", [1], () => new byte[4])));
+            File.Delete(Path.Combine(to, "model.safetensors"));
+            File.WriteAllText(Path.Combine(to, "expected.safetensors"), "no weights at all");
+        });
+        var (model, again) = LoadClassifier.ForPrediction(shards);
+        using (model) Assert.Equal(Logits(whole), Logits(model));
+        Assert.Equal((1.0, 0), (again.BackboneShare, again.Missing.Count));
+        Assert.Equal(["lm_head.decoder.weight"], again.Unexpected);
+    }
+
+    [Theory]
+    [InlineData("bert-tiny", "F16")]
+    [InlineData("distilbert-tiny", "BF16")]
+    [InlineData("roberta-tiny", "F16")]
+    public void Every_family_is_exported_with_the_names_keys_shapes_types_and_fields_it_came_with(string golden, string dtype)
+    {
+        if (Shared.Find($"goldens/{golden}") is not { } original) return;
+        var stored = Rewritten(original, (file, to) => SafetensorsWriter.Write(Path.Combine(to, "model.safetensors"), file.Entries.Values.Select(e =>
+        {
+            var values = torch.empty(e.Shape);
+            StoredTensor.CopyTo(file, e, values);
+            return (e.Name, dtype, e.Shape, (Func<ReadOnlyMemory<byte>>)(() => { using (values) return StoredTensor.Bytes(values, dtype); }));
+        }), file.Metadata));
+        string[] labels = ["bad", "good"];
+        var (model, _, newHead) = LoadClassifier.ForTraining(stored, labels, dropout: 0, seed: 1);
+        var saved = folder.File("saved");
+        using (model) SaveModelFolder.Write(model, labels, stored, saved);
+        Assert.True(newHead);
+        Assert.Equal(Directory.GetFiles(original).Select(Path.GetFileName).Where(f => !f!.Contains("expected") && f != "inputs.json").Order(), Directory.GetFiles(saved).Select(Path.GetFileName).Order());
+
+        using var before = SafetensorsFile.Open(Path.Combine(stored, "model.safetensors"));
+        using var after = SafetensorsFile.Open(Path.Combine(saved, "model.safetensors"));
+        Assert.Equal(before.Entries.Keys.Order(), after.Entries.Keys.Order());
+        Assert.All(before.Entries.Values, e =>
+        {
+            var shape = e.Name.StartsWith(model.ClassifierName) ? [2, .. e.Shape[1..]] : e.Shape;
+            Assert.Equal((dtype, string.Join(',', shape)), (after.Entries[e.Name].Dtype, string.Join(',', after.Entries[e.Name].Shape)));
+            if (!e.Name.StartsWith(model.ClassifierName)) Assert.True(before.Bytes(e.Name).SequenceEqual(after.Bytes(e.Name)), e.Name);
+        });
+        JsonObject Config(string path) => JsonNode.Parse(File.ReadAllText(Path.Combine(path, "config.json")))!.AsObject();
+        var (mine, theirs) = (Config(saved), Config(original));
+        Assert.Equal(theirs.Select(p => p.Key), mine.Select(p => p.Key));
+        Assert.All(theirs.Where(p => p.Key is not ("id2label" or "label2id")), p => Assert.Equal(p.Value?.ToJsonString(), mine[p.Key]?.ToJsonString()));
+        var (loaded, _) = LoadClassifier.ForPrediction(saved);
+        using (loaded) Assert.Equal(labels, loaded.Config.Labels);
+    }
+
     [Fact]
     public void Weights_that_do_not_fit_the_config_are_refused_by_name()
     {
-        string Message(string path) => Assert.Throws<WeightFileException>(() => LoadBert.ForTraining(path, ["a", "b"], 0, 1)).Message;
+        string Message(string path) => Assert.Throws<WeightFileException>(() => LoadClassifier.ForTraining(path, ["a", "b"], 0, 1)).Message;
         Assert.Equal("model.safetensors lacks 1 of the 39 backbone tensors that config.json calls for, first bert.encoder.layer.1.output.dense.weight; the file and config.json are not of the same model.",
             Message(Changed(e => e.Name == "bert.encoder.layer.1.output.dense.weight" ? null : (e.Name, e.Dtype, e.Shape))));
         Assert.Equal("model.safetensors holds bert.embeddings.position_embeddings.weight with shape [64, 64], but config.json calls for [128, 64]; the file and config.json are not of the same model.",
@@ -147,19 +274,23 @@ public sealed class LoadBertTests : IDisposable
     [Fact]
     public void A_config_that_this_model_cannot_follow_is_refused_with_the_field()
     {
-        string Message(Action<JsonObject> change) => Assert.Throws<WeightFileException>(() => LoadBert.ForPrediction(Changed(config: change))).Message;
-        Assert.Equal("config.json says model_type is roberta; expected bert.", Message(c => c["model_type"] = "roberta"));
+        string Message(Action<JsonObject> change) => Assert.Throws<WeightFileException>(() => LoadClassifier.ForPrediction(Changed(config: change))).Message;
+        Assert.Equal("config.json says model_type \"gpt2\"; only bert, distilbert, roberta and xlm-roberta can be trained so far.", Message(c => c["model_type"] = "gpt2"));
         Assert.Equal("config.json says hidden_act is swish; known are gelu, gelu_new, gelu_pytorch_tanh, relu.", Message(c => c["hidden_act"] = "swish"));
         Assert.Equal("config.json says position_embedding_type is relative_key; only absolute positions are supported.", Message(c => c["position_embedding_type"] = "relative_key"));
         Assert.Equal("config.json says hidden_size is 64, which 5 attention heads do not divide evenly.", Message(c => c["num_attention_heads"] = 5));
         Assert.Equal("config.json has no number vocab_size, which a BERT model needs.", Message(c => c.Remove("vocab_size")));
         Assert.Equal("config.json has \"x\" in id2label, which is no number or is there twice; labels must be numbered 0, 1, 2, ...", Message(c => c["id2label"] = new JsonObject { ["x"] = "a", ["y"] = "b" }));
         Assert.Equal("config.json has \"00\" in id2label, which is no number or is there twice; labels must be numbered 0, 1, 2, ...", Message(c => c["id2label"] = new JsonObject { ["0"] = "a", ["00"] = "b" }));
+        Assert.Equal("config.json says pad_token_id is 2000; expected a whole number from 0 to 1999.", Message(c => c["pad_token_id"] = 2000));
+        Assert.Equal("config.json says max_position_embeddings is 2; RoBERTa needs more than 2, because its first position is 2.", Message(c => (c["model_type"], c["pad_token_id"], c["max_position_embeddings"]) = ("roberta", 1, 2)));
+        Assert.Equal("config.json has no number dim, which a DistilBERT model needs.", Message(c => c["model_type"] = "distilbert"));
+        Assert.Equal("config.json says that the weights are quantized; only plain F32, F16, BF16 or F64 weights can be trained.", Message(c => c["quantization_config"] = new JsonObject()));
         Assert.Equal("config.json says hidden_dropout_prob is 2; expected a number from 0 to below 1.", Message(c => c["hidden_dropout_prob"] = 2));
         Assert.Equal("config.json says num_hidden_layers is 16000000; expected a whole number from 1 to 1000.", Message(c => c["num_hidden_layers"] = 16_000_000));
         Assert.Equal("config.json says hidden_size is 0; expected a whole number from 1 to 16777216.", Message(c => c["hidden_size"] = 0));
         Assert.Equal("config.json has 2 labels in id2label but none with the number 1; they must be numbered 0, 1, 2, ...", Message(c => c["id2label"] = new JsonObject { ["0"] = "a", ["2"] = "b" }));
-        Assert.Equal("The model folder has no config.json; choose a complete Hugging Face model folder.", Assert.Throws<WeightFileException>(() => LoadBert.ForPrediction(folder.File("nothing"))).Message);
+        Assert.Equal("The model folder has no config.json; choose a complete Hugging Face model folder.", Assert.Throws<WeightFileException>(() => LoadClassifier.ForPrediction(folder.File("nothing"))).Message);
     }
 
     public void Dispose() => folder.Dispose();
