@@ -3,7 +3,7 @@ using Xunit.Abstractions;
 namespace FineTuneStudio.Engine.Tests.Parity;
 
 /// <summary>Holds values against their reference and remembers how far each group was off at most; docs/parity.md has the numbers.</summary>
-internal sealed class Deviations(ITestOutputHelper output, string golden) : IDisposable
+internal sealed class Deviations(ITestOutputHelper output, string golden = "") : IDisposable
 {
     private readonly Dictionary<string, (double Worst, string Tolerance)> groups = [];
 
@@ -28,6 +28,6 @@ internal sealed class Deviations(ITestOutputHelper output, string golden) : IDis
 
     public void Dispose()
     {
-        foreach (var (group, (worst, tolerance)) in groups) output.WriteLine(FormattableString.Invariant($"deviation | {golden} | {group} | {tolerance} | {worst:0.0e-0}"));
+        foreach (var (group, (worst, tolerance)) in groups) output.WriteLine(FormattableString.Invariant($"deviation | {(golden == "" ? "" : golden + " | ")}{group} | {tolerance} | {worst:0.0e-0}"));
     }
 }

@@ -6,7 +6,7 @@ namespace FineTuneStudio.Engine.Tests.Parity;
 
 public sealed class MetricsParityTests(ITestOutputHelper output) : IDisposable
 {
-    readonly Deviations deviations = new(output, "metrics.json");
+    readonly Deviations deviations = new(output);
     public void Dispose() => deviations.Dispose();
 
     [Theory]
