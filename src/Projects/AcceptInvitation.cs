@@ -60,12 +60,14 @@ public sealed class AcceptInvitation(IDbContextFactory<StudioDb> databases, Proj
         return Open(db, now).Where(i => i.CodeHash == hash);
     }
 
-    /// Invitations that still count. One counts only while its maker may manage the team: a removed owner must not come back by a link of their own.
+    /// Invitations that still count. One counts only while its maker may manage the team: a removed owner must not come back by a link of their own,
+    /// nor may whoever an administrator locked out let somebody in. A lock of minutes, which strangers cause with wrong passwords, ends nothing.
     internal static IQueryable<Invitation> Open(StudioDb db, DateTime now)
     {
         var managers = Permissions.Table.Single(l => l.Permission == Permission.ManageTeam).Roles;
         return db.Invitations.Where(i => i.UsedAt == null && i.RevokedAt == null && i.ExpiresAt > now
-            && db.Memberships.Any(m => m.ProjectId == i.ProjectId && m.UserId == i.CreatedById && managers.Contains(m.Role)));
+            && db.Memberships.Any(m => m.ProjectId == i.ProjectId && m.UserId == i.CreatedById && managers.Contains(m.Role))
+            && !db.Users.Any(u => u.Id == i.CreatedById && u.LockoutEnd == DateTimeOffset.MaxValue));
     }
 
     internal static IReadOnlyList<Role> RolesOf(string roles) => [.. roles.Split(',').Select(Enum.Parse<Role>)];

@@ -1,7 +1,9 @@
 using System.Net;
+using FineTuneStudio.Accounts;
 using FineTuneStudio.Projects;
 using FineTuneStudio.Tests.PermissionMatrix;
 using FineTuneStudio.Tests.Shell;
+using Microsoft.EntityFrameworkCore;
 using Microsoft.Playwright;
 
 namespace FineTuneStudio.Tests.Projects;
@@ -105,5 +107,24 @@ public sealed class TeamTests(StudioFixture app, Browser browser) : IClassFixtur
         Assert.Equal("This invitation was used, withdrawn, is older than 7 days, or its sender no longer manages the team. Ask an owner of the project for a new one.", refusal.Message);
         var team = await owner.Do<ManageTeam, ManageTeam.Team>(m => m.List(project.Id));
         Assert.Equal((1, 0), (team.Members.Count, team.Invitations.Count));
+    }
+
+    [Fact]
+    public async Task A_link_counts_for_nothing_while_an_administrator_keeps_its_maker_out()
+    {
+        var administrator = await app.NewPerson("Administrator");
+        await using (var db = app.Db) await db.Users.Where(u => u.Id == administrator.Id).ExecuteUpdateAsync(s => s.SetProperty(u => u.IsAdministrator, true));
+        var maker = await app.NewPerson("Locked Maker");
+        var guest = await app.NewPerson("Waiting Guest");
+        var project = await app.NewProject(maker, "Locked out");
+        var code = await maker.Do<InvitePerson, string>(i => i.Handle(project.Id, [Role.Viewer]));
+        await administrator.Do<ManagePeople>(p => p.Lock(maker.Id));
+        Assert.Null(await guest.Do<AcceptInvitation, AcceptInvitation.Offer?>(a => a.Find(code)));
+        await Assert.ThrowsAsync<ArgumentException>(() => guest.Do<AcceptInvitation>(a => a.Handle(code)));
+        await administrator.Do<ManagePeople>(p => p.Unlock(maker.Id));
+        Assert.NotNull(await guest.Do<AcceptInvitation, AcceptInvitation.Offer?>(a => a.Find(code)));
+        // Wrong passwords lock an account for minutes; strangers must not close its links with them.
+        await using (var db = app.Db) await db.Users.Where(u => u.Id == maker.Id).ExecuteUpdateAsync(s => s.SetProperty(u => u.LockoutEnd, DateTimeOffset.UtcNow.AddMinutes(15)));
+        Assert.NotNull(await guest.Do<AcceptInvitation, AcceptInvitation.Offer?>(a => a.Find(code)));
     }
 }
