@@ -71,8 +71,8 @@ public static class DoctorCommand
             advice.Add($"{names} {(facts.Variables.Count == 1 ? "is" : "are")} set, but the product is no faster without.");
         if (facts.NvidiaDriver && !facts.CudaDevices)
             advice.Add("This machine has an NVIDIA driver, but this libtorch has no CUDA: set LIBTORCH to the folder of a libtorch built for CUDA and start again.");
-        if (facts.Threads < facts.Processors && !facts.Variables.ContainsKey("OMP_NUM_THREADS"))
-            advice.Add($"libtorch uses {facts.Threads} of {facts.Processors} processors; OMP_NUM_THREADS={facts.Processors} lets it use all.");
+        if (facts.Threads < facts.Processors)
+            advice.Add($"libtorch uses {facts.Threads} of {facts.Processors} processors; if they are cores and not hyperthreads, OMP_NUM_THREADS={facts.Processors} makes use of all.");
         if (Product(facts) is not "oneDNN" && facts.OpenBlasKernel is null && facts.MatrixLibraries.Any(f => f.StartsWith("libblas")))
             advice.Add("The matrix product is that of the system's reference BLAS: install libopenblas0-pthread, or unset FTS_BLAS.");
         if (advice.Count == 0 || (advice.Count == 1 && without is not null && without <= rate * Noise))

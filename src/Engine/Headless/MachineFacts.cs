@@ -35,7 +35,7 @@ public sealed record MachineFacts(
     {
         // As the person set them: libtorch's start may add some of its own.
         var variables = Known.Keys.Where(name => Environment.GetEnvironmentVariable(name) is not null).ToDictionary(name => name, name => Environment.GetEnvironmentVariable(name)!);
-        using (NewDisposeScope()) _ = ones(8, 8).mm(ones(8, 8)).item<float>();
+        using (NewDisposeScope()) _ = ones(8, 8).mm(ones(8, 8)).sum().item<float>();
         var loaded = Lines("/proc/self/maps").Select(l => l.Split(' ', StringSplitOptions.RemoveEmptyEntries)).Where(p => p.Length >= 6 && p[5].Contains(".so")).Select(p => p[5]).Distinct().ToList();
         var cpu = Lines("/proc/cpuinfo").Select(l => l.Split(':', 2)).Where(p => p.Length == 2).Select(p => (Name: p[0].Trim(), Value: p[1].Trim())).ToList();
         var flags = (cpu.FirstOrDefault(p => p.Name is "flags" or "Features").Value ?? "").Split(' ');

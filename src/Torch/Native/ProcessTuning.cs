@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using System.Text;
 
 namespace TorchSharp.Native;
 
@@ -24,10 +25,22 @@ internal static unsafe class ProcessTuning
         // Threads that spin while they wait take the cores from those that work: on a busy machine training then all but stops.
         Default("OMP_WAIT_POLICY\0"u8, "PASSIVE\0"u8);
 
+        // libtorch asks the processor itself, which a virtual machine answers wrongly (1 of 2 cores seen), and knows no limit of a container.
+        Default("OMP_NUM_THREADS\0"u8, Encoding.ASCII.GetBytes($"{Cores()}\0"));
+
         // A training step frees and takes the same hundreds of megabytes again: keep them, page faults cost 15-20 % of a step.
         mallopt(MmapThreshold, 32 << 20);
         mallopt(TrimThreshold, int.MaxValue);
         mallopt(TopPad, 64 << 20);
+    }
+
+    /// <summary>Cores, not their hyperthreads, of those processors that this process may use.</summary>
+    private static int Cores()
+    {
+        const string cpus = "/sys/devices/system/cpu";
+        if (!Directory.Exists(cpus)) return Environment.ProcessorCount;
+        var cores = Directory.GetDirectories(cpus, "cpu*").Select(cpu => Path.Combine(cpu, "topology", "thread_siblings_list")).Where(File.Exists).Select(f => File.ReadAllText(f)).Distinct().Count();
+        return cores == 0 ? Environment.ProcessorCount : Math.Min(cores, Environment.ProcessorCount);
     }
 
     private static void Default(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value)

@@ -28,7 +28,7 @@ public sealed class DoctorTests
     public void What_would_make_it_faster_is_said()
     {
         Assert.Equal("This machine has an NVIDIA driver, but this libtorch has no CUDA: set LIBTORCH to the folder of a libtorch built for CUDA and start again.", Only(Plain with { NvidiaDriver = true }));
-        Assert.Equal("libtorch uses 2 of 4 processors; OMP_NUM_THREADS=4 lets it use all.", Only(Plain with { Threads = 2 }));
+        Assert.Equal("libtorch uses 2 of 4 processors; if they are cores and not hyperthreads, OMP_NUM_THREADS=4 makes use of all.", Only(Plain with { Threads = 2 }));
         Assert.Equal("The matrix product is that of the system's reference BLAS: install libopenblas0-pthread, or unset FTS_BLAS.", Only(Plain with { MatrixLibraries = ["libblas.so.3"] }));
     }
 
