@@ -6,12 +6,12 @@ namespace FineTuneStudio.Engine.Models;
 
 /// <summary>
 /// Fills a causal language model from a Hugging Face folder: GPT-2, Llama or Qwen2, as config.json says. Reads safetensors
-/// only; every parameter must be in the file with its shape. Names may lack the prefix of the whole model, and a tied head
+/// only, one file or shards; every parameter must be there with its shape. Names may lack the prefix of the whole model, and a tied head
 /// needs no tensor.
 /// </summary>
 public static class LoadCausalLM
 {
-    private const string Weights = "model.safetensors", Head = "lm_head.weight";
+    private const string Head = "lm_head.weight";
 
     /// <summary>The model in evaluation mode, float32, and how the file met it: matched is everything, or it throws.</summary>
     /// <param name="folder">A Hugging Face model folder.</param>
@@ -50,31 +50,31 @@ public static class LoadCausalLM
     /// <summary>Copies the folder's weights into a model that its constructor left unset.</summary>
     internal static WeightReport Fill(CausalLM model, string folder)
     {
-        using var file = SafetensorsFile.Open(Path.Combine(folder, Weights));
+        using var file = ModelWeights.Open(folder);
         var entries = new Dictionary<string, TensorEntry>();
         foreach (var entry in file.Entries.Values)
             if (!entries.TryAdd(ModelName(model, entry.Name), entry))
-                throw new WeightFileException($"{Weights} has {entry.Name} and {entries[ModelName(model, entry.Name)].Name}, which are the same parameter; keep one of them.");
+                throw new WeightFileException($"{file.Name} has {entry.Name} and {entries[ModelName(model, entry.Name)].Name}, which are the same parameter; keep one of them.");
 
         var parameters = model.named_parameters().ToDictionary(p => p.name, p => p.parameter);
         var missing = parameters.Keys.Where(name => !entries.ContainsKey(name)).ToList();
         if (missing.Count > 0)
-            throw new WeightFileException($"{Weights} lacks {missing.Count} of the {parameters.Count} tensors that config.json calls for, first {missing[0]}; the file and config.json are not of the same model.");
+            throw new WeightFileException($"{file.Name} lacks {missing.Count} of the {parameters.Count} tensors that config.json calls for, first {missing[0]}; the file and config.json are not of the same model.");
         foreach (var (name, parameter) in parameters)
             if (!entries[name].Shape.SequenceEqual(parameter.shape))
-                throw new WeightFileException($"{Weights} holds {name} with shape [{string.Join(", ", entries[name].Shape)}], but config.json calls for [{string.Join(", ", parameter.shape)}]; the file and config.json are not of the same model.");
+                throw new WeightFileException($"{file.Name} holds {name} with shape [{string.Join(", ", entries[name].Shape)}], but config.json calls for [{string.Join(", ", parameter.shape)}]; the file and config.json are not of the same model.");
         if (!parameters.ContainsKey(Head) && entries.TryGetValue(Head, out var head)) CheckTied(file, head, entries[model is Gpt2LMHeadModel ? "transformer.wte.weight" : "model.embed_tokens.weight"]);
 
-        foreach (var (name, parameter) in parameters) StoredTensor.CopyTo(file, entries[name], parameter);
+        foreach (var (name, parameter) in parameters) file.CopyTo(entries[name].Name, parameter);
         var all = parameters.Values.Sum(p => p.numel());
         // Old files carry the causal mask and the rotary frequencies; the model computes both.
         return new(all, all, [], entries.Where(e => !parameters.ContainsKey(e.Key)).Select(e => e.Value.Name).Order(StringComparer.Ordinal).ToList(), []);
     }
 
     /// <summary>A head in the file beside a tied table is fine where it is the table.</summary>
-    private static void CheckTied(SafetensorsFile file, TensorEntry head, TensorEntry table)
+    private static void CheckTied(ModelWeights file, TensorEntry head, TensorEntry table)
     {
         if (head.Dtype != table.Dtype || !file.Bytes(head.Name).SequenceEqual(file.Bytes(table.Name)))
-            throw new WeightFileException($"config.json says that the head is tied to {table.Name}, but {Weights} holds another {Head}; set tie_word_embeddings to false if the head was trained on its own.");
+            throw new WeightFileException($"config.json says that the head is tied to {table.Name}, but {file.Name} holds another {Head}; set tie_word_embeddings to false if the head was trained on its own.");
     }
 }

@@ -224,6 +224,24 @@ public sealed class CausalParityTests(ITestOutputHelper output) : IDisposable
         CloseTo("llama-tiny, variants: logits of one position", explicitly.GetProperty("last_position_first_12"), moved[0][-1]);
     }
 
+    [Fact]
+    public void Half_precision_weights_in_shards_give_the_reference_in_single_precision()
+    {
+        if (Golden.Open("llama-tiny") is not { } golden || Shared.Find("goldens/llama-tiny-sharded-bf16") is not { } folder) return;
+        using var owned = golden;
+        var (model, report) = LoadCausalLM.From(folder);
+        using var owned2 = model;
+        Assert.Equal((1.0, 0), (report.BackboneShare, report.Unexpected.Count));
+        var logits = model.call(golden.Ids, golden.Mask).detach();
+        var expected = Repository.Json(Path.Combine(folder, "expected.json"));
+        CheckSums("llama-tiny-sharded-bf16", logits, expected.GetProperty("logits"));
+        deviations.Relative("llama-tiny-sharded-bf16: loss", "loss", expected.GetProperty("loss").GetDouble(), CausalLM.Loss(logits, golden.Labels).item<float>(), 1e-5);
+        using var file = SafetensorsFile.Open(Path.Combine(folder, "expected.safetensors"));
+        var row = empty(file.Entries["logits"].Shape);
+        StoredTensor.CopyTo(file, file.Entries["logits"], row);
+        deviations.Absolute("llama-tiny-sharded-bf16: logits of one row", "logits", (row - logits.narrow(0, 0, 1).reshape(row.shape)).abs().max().ToDouble(), 1e-4);
+    }
+
     private void CheckSums(string group, Tensor logits, JsonElement expected)
     {
         // Each logit may be off by 1e-4.
