@@ -17,9 +17,10 @@ internal sealed class ConfigJson
     {
         var path = Path.Combine(folder, file);
         if (!File.Exists(path)) throw new WeightFileException(file == Usual ? "The model folder has no config.json; choose a complete Hugging Face model folder." : $"The folder has no {file}; choose a complete folder.");
+        if (new FileInfo(path).Length is > 10_000_000 and var length) throw new WeightFileException($"{file} has {length} bytes; more than 10000000 is refused.");
         try
         {
-            using var document = JsonDocument.Parse(File.ReadAllText(path));
+            using var document = JsonDocument.Parse(File.ReadAllBytes(path));
             if (document.RootElement.ValueKind != JsonValueKind.Object) throw new WeightFileException($"{file} is not a JSON object; copy or download it again.");
             return new(document.RootElement.Clone(), file);
         }

@@ -6,7 +6,7 @@ namespace FineTuneStudio.Engine.Models;
 
 /// <summary>
 /// Fills a causal language model from a Hugging Face folder: GPT-2, Llama or Qwen2, as config.json says. Reads safetensors
-/// only, one file or shards; every parameter must be there with its shape. Names may lack the prefix of the whole model, and a tied head
+/// only, in one file or in shards; every parameter must be there with its shape. Names may lack the prefix of the whole model, and a tied head
 /// needs no tensor.
 /// </summary>
 public static class LoadCausalLM
@@ -47,15 +47,21 @@ public static class LoadCausalLM
         return fileName.StartsWith(prefix) || fileName == Head ? fileName : prefix + fileName;
     }
 
-    /// <summary>Copies the folder's weights into a model that its constructor left unset.</summary>
-    internal static WeightReport Fill(CausalLM model, string folder)
+    /// <summary>The tensors by the name they have in the model.</summary>
+    /// <exception cref="WeightFileException">Two of them are the same parameter.</exception>
+    internal static Dictionary<string, TensorEntry> ByModelName(ModelWeights file, CausalLM model)
+    {
+        var entries = new Dictionary<string, TensorEntry>(StringComparer.Ordinal);
+        foreach (var entry in file.Entries.Values)
+            if (ModelName(model, entry.Name) is var name && !entries.TryAdd(name, entry))
+                throw new WeightFileException($"{file.Name} has {entries[name].Name} and {entry.Name}, which are the same parameter; keep one of them.");
+        return entries;
+    }
+
+    private static WeightReport Fill(CausalLM model, string folder)
     {
         using var file = ModelWeights.Open(folder);
-        var entries = new Dictionary<string, TensorEntry>();
-        foreach (var entry in file.Entries.Values)
-            if (!entries.TryAdd(ModelName(model, entry.Name), entry))
-                throw new WeightFileException($"{file.Name} has {entry.Name} and {entries[ModelName(model, entry.Name)].Name}, which are the same parameter; keep one of them.");
-
+        var entries = ByModelName(file, model);
         var parameters = model.named_parameters().ToDictionary(p => p.name, p => p.parameter);
         var missing = parameters.Keys.Where(name => !entries.ContainsKey(name)).ToList();
         if (missing.Count > 0)

@@ -19,19 +19,26 @@ public static class SaveModelFolder
 
     /// <summary>What is copied as it is: the tokenizer's files and the licence. The base's model card would be false for the new model.</summary>
     private static readonly string[] Copied =
-        ["tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model", "special_tokens_map.json", "added_tokens.json", "LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE", "NOTICE.txt"];
+        ["tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model", "tokenizer.model", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja", "generation_config.json", "LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE", "NOTICE.txt"];
 
     /// <summary>
     /// The first call makes the whole folder and gives it its name when it is complete; later calls replace only the
     /// weights. Either way a reader, or a crash, finds a complete folder or the one before.
     /// </summary>
-    public static void Write(SequenceClassifier model, IReadOnlyList<string> labels, string baseFolder, string folder)
+    public static void Write(SequenceClassifier model, IReadOnlyList<string> labels, string baseFolder, string folder) =>
+        Write(baseFolder, folder, config => ConfigFor(model, labels, config), path => WriteWeights(model, baseFolder, path));
+
+    /// <summary>The same for a language model, whose config.json stays as it is. Merge adapters first, or they are not in it.</summary>
+    public static void Write(CausalLM model, string baseFolder, string folder) =>
+        Write(baseFolder, folder, config => config, path => WriteWeights(model, baseFolder, path));
+
+    private static void Write(string baseFolder, string folder, Func<string, string> config, Action<string> writeWeights)
     {
         if (File.Exists(Path.Combine(folder, Weights)))
         {
             // What a killed process left half written is no file of the model.
             foreach (var half in Directory.EnumerateFiles(folder, Weights + ".*.tmp")) File.Delete(half);
-            WriteWeights(model, baseFolder, Path.Combine(folder, Weights));
+            writeWeights(Path.Combine(folder, Weights));
             return;
         }
         var partial = folder + ".partial";
@@ -39,8 +46,8 @@ public static class SaveModelFolder
         Directory.CreateDirectory(partial);
         foreach (var name in Copied.Where(name => File.Exists(Path.Combine(baseFolder, name))))
             WriteThrough(Path.Combine(partial, name), File.ReadAllBytes(Path.Combine(baseFolder, name)));
-        WriteThrough(Path.Combine(partial, Config), new UTF8Encoding(false).GetBytes(ConfigFor(model, labels, File.ReadAllText(Path.Combine(baseFolder, Config)))));
-        WriteWeights(model, baseFolder, Path.Combine(partial, Weights));
+        WriteThrough(Path.Combine(partial, Config), new UTF8Encoding(false).GetBytes(config(File.ReadAllText(Path.Combine(baseFolder, Config)))));
+        writeWeights(Path.Combine(partial, Weights));
         if (Directory.Exists(folder)) Directory.Delete(folder, recursive: true);
         Directory.Move(partial, folder);
     }
@@ -66,6 +73,14 @@ public static class SaveModelFolder
         // Old files carry the positions 0, 1, 2, ... as a tensor; they stay, so that the keys are the base's.
         foreach (var (name, entry) in stored.Where(e => e.Key.EndsWith(".position_ids")))
             tensors.Add((name, entry.Dtype, entry.Shape, () => file.Bytes(entry.Name).ToArray()));
+        SafetensorsWriter.Write(path, tensors, new Dictionary<string, string>(file.Metadata) { ["format"] = "pt" });
+    }
+
+    private static void WriteWeights(CausalLM model, string baseFolder, string path)
+    {
+        using var file = ModelWeights.Open(baseFolder);
+        var stored = LoadCausalLM.ByModelName(file, model);
+        var tensors = model.named_parameters().Select(p => (p.name, stored[p.name].Dtype, p.parameter.shape, (Func<ReadOnlyMemory<byte>>)(() => StoredTensor.Bytes(p.parameter, stored[p.name].Dtype))));
         SafetensorsWriter.Write(path, tensors, new Dictionary<string, string>(file.Metadata) { ["format"] = "pt" });
     }
 

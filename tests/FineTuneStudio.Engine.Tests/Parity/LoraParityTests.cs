@@ -83,5 +83,55 @@ public sealed class LoraParityTests(ITestOutputHelper output) : IDisposable
         }
     }
 
+    [Theory]
+    [InlineData("bert-tiny")]
+    [InlineData("distilbert-tiny")]
+    [InlineData("roberta-tiny")]
+    public void Three_steps_on_a_classifier_whose_head_is_trained_whole_equal_the_reference(string name)
+    {
+        if (Shared.Find($"goldens/{name}") is not { } folder) return;
+        using var scope = NewDisposeScope();
+        using var model = LoadClassifier.ForPrediction(folder).Model;
+        var inputs = Repository.Json(Path.Combine(folder, "inputs.json"));
+        var (ids, mask) = (CausalParityTests.Numbers(inputs.GetProperty("input_ids")), CausalParityTests.Numbers(inputs.GetProperty("attention_mask")));
+        var types = inputs.TryGetProperty("token_type_ids", out var given) ? CausalParityTests.Numbers(given) : null;
+        var labels = tensor(inputs.GetProperty("labels").EnumerateArray().Select(v => v.GetInt64()).ToArray());
+        var expected = Repository.Json(Path.Combine(folder, "lora", "expected.json"));
+        using var lora = LoraFolder.Read(model, Path.Combine(folder, "lora", "init"));
+        var trained = lora.Parameters().ToList();
+        Assert.Equal(expected.GetProperty("trainable_parameters").GetInt64(), trained.Sum(p => p.Parameter.numel()));
+        Assert.Equal(expected.GetProperty("trainable_names").EnumerateArray().Select(n => n.GetString()!.Replace("modules_to_save.default.", "").Replace(".default", "")).Order(), trained.Select(p => $"base_model.model.{p.Name}").Order());
+
+        using var optimizer = optim.AdamW(trained.Select(p => p.Parameter), lr: 1e-3, weight_decay: 0.01);
+        var losses = expected.GetProperty("losses").EnumerateArray().Select(v => v.GetDouble()).ToList();
+        for (var step = 0; step <= 3; step++)
+        {
+            var loss = nn.functional.cross_entropy(model.call(ids, mask, types), labels);
+            deviations.Relative($"{name}: LoRA: losses", $"loss before step {step}", losses[step], loss.item<float>(), step == 0 ? 1e-5 : 1e-4);
+            if (step == 3) break;
+            loss.backward();
+            optimizer.step();
+            optimizer.zero_grad();
+        }
+        using var noGrad = no_grad();
+        using var after = SafetensorsFile.Open(Path.Combine(folder, "lora", "after_3_steps", "adapter_model.safetensors"));
+        foreach (var (key, parameter) in trained)
+            deviations.Absolute($"{name}: LoRA: parameters, each element", key, (CausalParityTests.Read(after, "base_model.model." + key) - parameter).abs().max().ToDouble(), 1e-4);
+        using var file = SafetensorsFile.Open(Path.Combine(folder, "lora", "expected.safetensors"));
+        var unmerged = model.call(ids, mask, types);
+        deviations.Absolute($"{name}: LoRA: logits", "unmerged", (CausalParityTests.Read(file, "logits_after_3_steps") - unmerged).abs().max().ToDouble(), 1e-4);
+        lora.Merge();
+        var merged = model.call(ids, mask, types);
+        deviations.Absolute($"{name}: LoRA: merged logits", "merged", (CausalParityTests.Read(file, "merged_logits") - merged).abs().max().ToDouble(), 1e-4);
+        deviations.Absolute($"{name}: LoRA: merged against unmerged", "merged", (merged - unmerged).abs().max().ToDouble(), 1e-4);
+
+        using var written = new TemporaryFolder();
+        LoraFolder.Write(lora, written.Path, "SEQ_CLS");
+        var original = Path.Combine(folder, "lora", "after_3_steps");
+        Assert.True(JsonElement.DeepEquals(Repository.Json(Path.Combine(original, "adapter_config.json")), Repository.Json(written.File("adapter_config.json"))));
+        using var ours = SafetensorsFile.Open(written.File("adapter_model.safetensors"));
+        Assert.Equal(after.Entries.Values.Select(e => $"{e.Name} {e.Dtype} {string.Join(',', e.Shape)}").Order(), ours.Entries.Values.Select(e => $"{e.Name} {e.Dtype} {string.Join(',', e.Shape)}").Order());
+    }
+
     public void Dispose() => deviations.Dispose();
 }
