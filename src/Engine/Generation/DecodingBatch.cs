@@ -45,6 +45,7 @@ internal sealed class DecodingBatch : IDisposable
     public IReadOnlyList<int> NewTokens(int row) => rows[row].Tokens.Skip(rows[row].PromptLength).ToList();
 
     /// <summary>Scores for the next token of every row, float32 [rows, vocabulary].</summary>
+    /// <exception cref="InvalidOperationException">The model computes NaN.</exception>
     public Tensor NextLogits()
     {
         var past = (int)(cache?.Length ?? 0);
@@ -62,7 +63,9 @@ internal sealed class DecodingBatch : IDisposable
         }
         Tensor Grid(List<long> numbers, int columns) => tensor(numbers.ToArray(), [rows.Count, columns], device: device);
         var padded = rows.Any(r => r.Tokens.Count < Width);
-        return model.NextLogits(Grid(ids, Width - past), padded ? Grid(mask, Width) : null, Grid(positions, Width - past), cache).to(float32);
+        var logits = model.NextLogits(Grid(ids, Width - past), padded ? Grid(mask, Width) : null, Grid(positions, Width - past), cache).to(float32);
+        return logits.isnan().any().item<bool>()
+            ? throw new InvalidOperationException("The model gives no number as the score of the next token (NaN). Its weights are broken, as after a training that diverged; use an earlier checkpoint.") : logits;
     }
 
     /// <summary>Row i becomes row <paramref name="from"/>[i] of before, then gets a token. Rows that are not named are gone.</summary>

@@ -7,18 +7,21 @@ namespace FineTuneStudio.Engine.Generation;
 /// <summary>Lets a causal language model go on with texts.</summary>
 public static class Generate
 {
-    /// <summary>Goes on with every prompt, all of them in one batch. The model is in evaluation mode meanwhile; no tensor stays behind.</summary>
+    /// <summary>Goes on with every prompt, all of them in one batch. The model is in evaluation mode meanwhile; no tensor stays behind. A model serves one call at a time.</summary>
     /// <param name="model">Any causal language model, wherever its weights are.</param>
     /// <param name="prompts">Token ids; each has at least one. They may differ in length.</param>
     /// <param name="options">How.</param>
     /// <param name="cancel">Asked before each token.</param>
     /// <returns>One result a prompt, in their order.</returns>
     /// <exception cref="ArgumentException">The options contradict themselves, a prompt is empty or has an unknown token, or a text could outgrow the model's positions.</exception>
+    /// <exception cref="InvalidOperationException">The model computes NaN.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static IReadOnlyList<GeneratedTokens> Run(CausalLM model, IReadOnlyList<IReadOnlyList<int>> prompts, GenerationOptions options, CancellationToken cancel = default)
     {
         if (options.Validate() is { Count: > 0 } problems) throw new ArgumentException(string.Join(" ", problems));
         Check(model, prompts, options.MaxNewTokens);
+        if (options.Beams + options.EndTokenIds.Count > model.VocabularySize)
+            throw new ArgumentException($"{options.Beams} beams and {options.EndTokenIds.Count} end tokens are more than the {model.VocabularySize} tokens that the model knows; ask for fewer beams.");
         if (prompts.Count == 0) return [];
         var wasTraining = model.training;
         model.eval();

@@ -27,7 +27,8 @@ public abstract class CausalLM : Module<Tensor, Tensor?, Tensor>
 
     /// <summary>Logits for the token after each position.</summary>
     /// <param name="input_ids">Token ids, int64 [batch, length].</param>
-    /// <param name="attention_mask">1 for tokens and 0 for padding on either side, int64 or float [batch, length]; null where nothing is padded.</param>
+    /// <param name="attention_mask">1 for tokens and 0 for padding on either side, int64 or float [batch, length]; null where nothing is padded.
+    /// Or, for several texts packed into a row, <see cref="PackedMask"/>'s [batch, length, length].</param>
     /// <returns>float32 [batch, length, vocabulary]; at padding the numbers mean nothing.</returns>
     /// <exception cref="ArgumentException">The text is longer than <see cref="MaxPositions"/>, or the mask has another shape.</exception>
     public override Tensor forward(Tensor input_ids, Tensor? attention_mask) => Head(Decode(input_ids, attention_mask, null, null, null));
@@ -54,6 +55,15 @@ public abstract class CausalLM : Module<Tensor, Tensor?, Tensor>
     public Tensor NextLogits(Tensor input_ids, Tensor? attention_mask, Tensor? position_ids, KeyValueCache? cache) =>
         Head(Decode(input_ids, attention_mask, position_ids, cache, null).select(1, -1));
 
+    /// <summary>
+    /// The attention mask for rows that hold several texts one after the other, so that none looks into another (Krell et al.
+    /// 2021, arXiv:2107.02027). Give position ids that count each text from 0, and the label -100 to each text's first token,
+    /// and the row computes what its texts compute alone.
+    /// </summary>
+    /// <param name="segments">The number of the text that a token belongs to, from 1; 0 for padding. int64 [batch, length].</param>
+    /// <returns>Bool [batch, length, length]: whether the token of the row may look at the token of the column, apart from their order.</returns>
+    public static Tensor PackedMask(Tensor segments) => segments.unsqueeze(2).eq(segments.unsqueeze(1)).logical_and(segments.ne(0).unsqueeze(1));
+
     /// <summary>Mean cross-entropy of each token given those before it: labels are the token ids themselves, shifted here.</summary>
     /// <param name="logits">float32 [batch, length, vocabulary].</param>
     /// <param name="labels">int64 [batch, length]; -100 where a token does not count, such as padding or a prompt.</param>
@@ -77,8 +87,8 @@ public abstract class CausalLM : Module<Tensor, Tensor?, Tensor>
         var total = past + length;
         if (total > MaxPositions)
             throw new ArgumentException($"The text has {total} tokens but the model has {MaxPositions} positions; cut it first.");
-        if (attention_mask is not null && attention_mask.shape[1] != total)
-            throw new ArgumentException($"The attention mask is {attention_mask.shape[1]} wide, but there are {total} tokens; it needs one number for each, those in the cache included.");
+        if (attention_mask is not null && attention_mask.shape[^1] != total)
+            throw new ArgumentException($"The attention mask is {attention_mask.shape[^1]} wide, but there are {total} tokens; it needs one number for each, those in the cache included.");
         var positions = position_ids ?? arange(past, total, dtype: int64, device: input_ids.device).unsqueeze(0);
         var hidden = Blocks(input_ids, positions, Mask(length, total, attention_mask, input_ids.device), cache, states);
         cache?.Advance(length);
@@ -96,7 +106,8 @@ public abstract class CausalLM : Module<Tensor, Tensor?, Tensor>
         if (length > 1) hidden = ones(length, total, dtype: @bool, device: device).triu(total - length + 1).unsqueeze(0).unsqueeze(0);
         if (attention_mask is not null)
         {
-            var padding = attention_mask.eq(0).unsqueeze(1).unsqueeze(1);
+            var closed = attention_mask.eq(0);
+            var padding = closed.dim() == 3 ? closed.unsqueeze(1) : closed.unsqueeze(1).unsqueeze(1);
             hidden = hidden is null ? padding : hidden.logical_or(padding);
         }
         return hidden is null ? null : zeros(hidden.shape, device: device).masked_fill_(hidden, float.MinValue);

@@ -132,6 +132,18 @@ public sealed class GenerateTests
     }
 
     [Fact]
+    public void A_model_that_computes_no_numbers_is_named_as_the_cause()
+    {
+        using var model = Model("gpt2");
+        using (no_grad()) model.get_parameter("transformer.ln_f.weight")!.fill_(float.NaN).Dispose();
+        foreach (var options in new[] { new GenerationOptions(), new GenerationOptions { Sample = true }, new GenerationOptions { Beams = 2 } })
+            Assert.Equal("The model gives no number as the score of the next token (NaN). Its weights are broken, as after a training that diverged; use an earlier checkpoint.",
+                Assert.Throws<InvalidOperationException>(() => Generate.Run(model, [[1, 2]], options with { MaxNewTokens = 3 })).Message);
+        Assert.Equal("900 beams and 100 end tokens are more than the 957 tokens that the model knows; ask for fewer beams.",
+            Assert.Throws<ArgumentException>(() => Generate.Run(model, [[1, 2]], new() { Beams = 900, MaxNewTokens = 3, EndTokenIds = [.. Enumerable.Range(0, 100)] })).Message);
+    }
+
+    [Fact]
     public void Options_that_contradict_themselves_are_refused_with_a_sentence()
     {
         Assert.Empty(new GenerationOptions().Validate());

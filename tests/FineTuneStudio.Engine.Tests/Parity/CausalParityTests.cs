@@ -181,6 +181,31 @@ public sealed class CausalParityTests(ITestOutputHelper output) : IDisposable
         }
     }
 
+    [Theory, MemberData(nameof(Folders))]
+    public void Texts_packed_into_one_row_compute_what_they_compute_alone(string name)
+    {
+        using var golden = Golden.Open(name);
+        if (golden is null) return;
+        using var noGrad = no_grad();
+        var lengths = golden.Mask.sum(1).data<long>().ToArray();
+        var texts = lengths.Select((length, row) => golden.Ids.narrow(0, row, 1).narrow(1, 0, length)).ToList();
+        Tensor Row(Func<long, int, IEnumerable<long>> each, long padding) => tensor(lengths.SelectMany(each).Concat(Enumerable.Repeat(padding, 3)).ToArray()).unsqueeze(0);
+        static IEnumerable<long> Count(long length) => Enumerable.Range(0, (int)length).Select(i => (long)i);
+        var ids = cat([.. texts, zeros(1, 3, dtype: int64)], 1);
+        var segments = Row((length, row) => Count(length).Select(_ => row + 1L), 0);
+        var positions = Row((length, _) => Count(length), 0);
+        var packed = golden.Model.Logits(ids, CausalLM.PackedMask(segments), positions);
+        long start = 0;
+        foreach (var text in texts)
+        {
+            deviations.Absolute($"{name}: packed texts against each alone", "logits", (packed.narrow(1, start, text.shape[1]) - golden.Model.call(text, null)).abs().max().ToDouble(), 1e-4);
+            start += text.shape[1];
+        }
+        // The loss of the batch is the mean over all tokens, and so it is over the packed row.
+        var labels = ids.masked_fill(positions.eq(0).logical_or(segments.eq(0)), -100);
+        deviations.Relative($"{name}: loss of packed texts", "loss", golden.Expected.GetProperty("loss").GetDouble(), CausalLM.Loss(packed, labels).item<float>(), 1e-5);
+    }
+
     [Fact]
     public void Half_precision_weights_without_the_prefix_and_with_mask_buffers_give_the_same_model()
     {
