@@ -94,6 +94,18 @@ sealed record PostProcessor(IReadOnlyList<TemplatePiece> Single, IReadOnlyList<T
     /// <summary>How many special tokens one text or a pair gets.</summary>
     public int Added(bool pair) => (pair ? Pair : Single).Count(p => p.Token is not null);
 
+    /// <summary>The ids of one text with the special tokens around it.</summary>
+    public int[] Process(List<int> text)
+    {
+        List<int> ids = new(text.Count + Single.Count);
+        foreach (TemplatePiece piece in Single)
+        {
+            if (piece.Token is null) ids.AddRange(text);
+            else ids.Add(piece.Id);
+        }
+        return [.. ids];
+    }
+
     public Encoding Process(Encoding first, Encoding? second, bool addSpecialTokens)
     {
         foreach (bool prefixSpace in Trims)

@@ -10,6 +10,9 @@ sealed class TokenList
     public readonly List<(int, int)> Offsets = [];
     public readonly List<int?> Words = [];
 
+    /// <summary>Room for the words of the stretch that is being cut.</summary>
+    public readonly List<Piece> Pieces = [];
+
     /// <summary>Index of the word that is being cut.</summary>
     public int Word;
 
@@ -19,6 +22,12 @@ sealed class TokenList
         Tokens.Add(token);
         Offsets.Add((start, end));
         Words.Add(Word);
+    }
+
+    public void Clear()
+    {
+        RemoveFrom(0);
+        Word = 0;
     }
 
     public void RemoveFrom(int index)

@@ -8,6 +8,9 @@ namespace FineTuneStudio.Engine.Text;
 /// </summary>
 public sealed class Tokenizer
 {
+    /// <summary>Tokens of a text whose lists are kept for the next.</summary>
+    const int MostKept = 1 << 16;
+
     readonly TokenizerParts parts;
     readonly Dictionary<string, int> addedIds = new(StringComparer.Ordinal);
     readonly Dictionary<int, string> tokens = [];
@@ -113,6 +116,17 @@ public sealed class Tokenizer
         }
     }
 
+    /// <summary>The ids of one text with its special tokens, cut to <paramref name="maxLength"/> in all; faster than an <see cref="Encoding"/> where nothing else is needed.</summary>
+    /// <exception cref="ArgumentException">The length has no room for the special tokens.</exception>
+    public int[] EncodeIds(string text, int maxLength = int.MaxValue)
+    {
+        int specials = parts.PostProcessor.Added(pair: false);
+        if (maxLength < specials) throw new ArgumentException($"The maximum length is {maxLength}; the special tokens alone need {specials}.", nameof(maxLength));
+        List<int> cut = Cut(text).Ids;
+        if (cut.Count > maxLength - specials) cut.RemoveRange(maxLength - specials, cut.Count - (maxLength - specials));
+        return parts.PostProcessor.Process(cut);
+    }
+
     /// <summary>Encodes many texts, on all processors; the results are in the order of the texts.</summary>
     public Encoding[] EncodeBatch(IReadOnlyList<string> texts, int maxLength = int.MaxValue, CancellationToken cancel = default)
     {
@@ -159,9 +173,15 @@ public sealed class Tokenizer
         };
     }
 
+    /// <summary>Lists of one thread, used again for its next text: growing them anew costs more than the cutting.</summary>
+    [ThreadStatic]
+    static TokenList? scratch;
+
+    /// <summary>The tokens of a text, to be read before this thread cuts its next one.</summary>
     TokenList Cut(string text)
     {
-        TokenList into = new();
+        TokenList into = scratch is { Ids.Capacity: < MostKept } ? scratch : scratch = new();
+        into.Clear();
         int origin = 0;
         foreach (var (start, end, token) in rawAdded.Split(text))
         {
@@ -200,7 +220,8 @@ public sealed class Tokenizer
     void CutWords(Piece piece, TokenList into)
     {
         if (piece.Length == 0) return;
-        List<Piece> words = [];
+        List<Piece> words = into.Pieces;
+        words.Clear();
         if (parts.PreTokenizer is null) words.Add(piece);
         else parts.PreTokenizer.Split(piece, words);
         foreach (Piece word in words)

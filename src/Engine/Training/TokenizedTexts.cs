@@ -16,7 +16,7 @@ internal sealed class TokenizedTexts
     public TokenizedTexts(IReadOnlyList<string> texts, IReadOnlyList<int> labels, Tokenizer tokenizer, int maxLength, CancellationToken cancel = default)
     {
         (Labels, padId, ids) = (labels, tokenizer.PadId, new int[texts.Count][]);
-        Parallel.For(0, texts.Count, new ParallelOptions { CancellationToken = cancel }, i => ids[i] = tokenizer.Encode(texts[i], maxLength).Ids);
+        Parallel.For(0, texts.Count, new ParallelOptions { CancellationToken = cancel }, i => ids[i] = tokenizer.EncodeIds(texts[i], maxLength));
     }
 
     public int Count => ids.Length;

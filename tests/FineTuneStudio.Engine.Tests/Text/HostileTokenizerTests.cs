@@ -1,0 +1,158 @@
+using System.Text;
+using FineTuneStudio.Engine.Text;
+
+namespace FineTuneStudio.Engine.Tests.Text;
+
+public sealed class HostileTokenizerTests : IDisposable
+{
+    readonly TemporaryFolder folder = new();
+    public void Dispose() => folder.Dispose();
+
+    Tokenizer Load(string json)
+    {
+        File.WriteAllText(folder.File("tokenizer.json"), json);
+        return Tokenizer.Load(folder.Path);
+    }
+
+    string Refusal(string json) => Assert.Throws<TokenizerFileException>(() => Load(json)).Message;
+
+    const string Model = """ "model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]} """;
+
+    [Theory]
+    [InlineData("""["a c"]""", "tokenizer.json merges \"a\" and \"c\" (merge 1), but the vocabulary lacks \"c\".")]
+    [InlineData("""["a b","b a"]""", "tokenizer.json merges \"b\" and \"a\" (merge 2), but the vocabulary lacks \"ba\".")]
+    [InlineData("""[["a","b"],["x","a"]]""", "tokenizer.json merges \"x\" and \"a\" (merge 2), but the vocabulary lacks \"x\".")]
+    [InlineData("""["a b a"]""", "tokenizer.json has the merge \"a b a\", which is not two tokens with one blank between them.")]
+    [InlineData("""["ab"]""", "tokenizer.json has the merge \"ab\", which is not two tokens with one blank between them.")]
+    public void Merges_that_the_vocabulary_cannot_follow_are_refused(string merges, string sentence) =>
+        Assert.Equal(sentence, Refusal($$"""{"model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":{{merges}} } }"""));
+
+    [Theory]
+    [InlineData("""{"type":"Unigram","unk_id":2,"vocab":[["a",0],["b",-1]]}""", "tokenizer.json says unk_id is 2, in a vocabulary of 2 tokens.")]
+    [InlineData("""{"type":"Unigram","unk_id":99999999999,"vocab":[["a",0]]}""", "tokenizer.json says unk_id is 99999999999, in a vocabulary of 1 tokens.")]
+    [InlineData("""{"type":"Unigram","unk_id":null,"vocab":[["a",0]]}""", "tokenizer.json has a Unigram model without unk_id, so it has no token for characters that it does not know.")]
+    [InlineData("""{"type":"BPE","dropout":0.1,"vocab":{"a":0},"merges":[]}""", "tokenizer.json has a BPE model with a dropout of 0.1, which makes ids random; only none is supported.")]
+    public void A_model_that_contradicts_itself_is_refused(string model, string sentence) => Assert.Equal(sentence, Refusal($$"""{"model":{{model}}}"""));
+
+    [Theory]
+    [InlineData("normalizer", "normalizers")]
+    [InlineData("pre_tokenizer", "pretokenizers")]
+    [InlineData("post_processor", "processors")]
+    [InlineData("decoder", "decoders")]
+    public void A_sequence_of_sequences_without_end_is_refused(string part, string inner)
+    {
+        string Deep(int levels) => $$"""{ {{Model}}, "{{part}}":{{string.Concat(Enumerable.Repeat($$"""{"type":"Sequence","{{inner}}":[""", levels))}}{{string.Concat(Enumerable.Repeat("]}", levels))}}}""";
+        Assert.Equal(3, Load(Deep(8)).VocabularySize);
+        Assert.Equal($"tokenizer.json nests {inner} more than 8 deep.", Refusal(Deep(9)));
+        Assert.Equal("tokenizer.json is no valid JSON near line 1.", Refusal(Deep(5000)));
+    }
+
+    [Fact]
+    public void A_pattern_that_would_explode_runs_without_backtracking()
+    {
+        Tokenizer tokenizer = Load($$"""{ {{Model}}, "pre_tokenizer":{"type":"Split","pattern":{"Regex":"(a+)+b"},"behavior":"Isolated"} }""");
+        Assert.Equal(20_000, tokenizer.Encode(new string('a', 20_000)).Length);
+    }
+
+    [Fact, Trait("Cost", "Slow")]
+    public void A_pattern_that_explodes_and_needs_backtracking_is_given_up_after_five_seconds()
+    {
+        Tokenizer tokenizer = Load($$"""{ {{Model}}, "pre_tokenizer":{"type":"Split","pattern":{"Regex":"(a+)+(?=b)"},"behavior":"Isolated"} }""");
+        Assert.Equal("The regular expression \"(a+)+(?=b)\" of tokenizer.json takes more than 5 seconds on a text of 200 characters.",
+            Assert.Throws<TokenizerFileException>(() => tokenizer.Encode(new string('a', 200))).Message);
+    }
+
+    [Fact]
+    public void A_pattern_that_is_none_a_behaviour_and_a_scheme_that_are_not_known_are_refused()
+    {
+        Assert.StartsWith("tokenizer.json has the regular expression \"(a\", which cannot be followed: ", Refusal($$"""{ {{Model}}, "pre_tokenizer":{"type":"Split","pattern":{"Regex":"(a"},"behavior":"Isolated"} }"""));
+        Assert.Equal("tokenizer.json has a pattern with neither String nor Regex.", Refusal($$"""{ {{Model}}, "normalizer":{"type":"Replace","pattern":{},"content":""} }"""));
+        Assert.Equal("tokenizer.json has the split behaviour Sideways; known are Removed, Isolated, MergedWithPrevious, MergedWithNext, Contiguous.",
+            Refusal($$"""{ {{Model}}, "pre_tokenizer":{"type":"Punctuation","behavior":"Sideways"} }"""));
+        Assert.Equal("tokenizer.json has the prepend scheme last; known are always, first, never.", Refusal($$"""{ {{Model}}, "pre_tokenizer":{"type":"Metaspace","prepend_scheme":"last"} }"""));
+    }
+
+    [Theory]
+    [InlineData("???", "tokenizer.json has a precompiled_charsmap that is not base64.")]
+    [InlineData("AAAA", "tokenizer.json has a precompiled_charsmap of 3 bytes that says its trie has 0.")]
+    [InlineData("//8AAAAA", "tokenizer.json has a precompiled_charsmap of 6 bytes that says its trie has 65535.")]
+    public void A_charsmap_that_is_cut_off_is_refused(string map, string sentence) =>
+        Assert.Equal(sentence, Refusal($$"""{ {{Model}}, "normalizer":{"type":"Precompiled","precompiled_charsmap":"{{map}}"} }"""));
+
+    [Fact]
+    public void A_charsmap_of_random_bytes_leads_nowhere_but_ends()
+    {
+        Random random = new(5);
+        for (int i = 0; i < 200; i++)
+        {
+            byte[] blob = new byte[4 + 256 + 64];
+            random.NextBytes(blob);
+            BitConverter.TryWriteBytes(blob, 256);
+            Tokenizer tokenizer = Load($$"""{ {{Model}}, "normalizer":{"type":"Precompiled","precompiled_charsmap":"{{Convert.ToBase64String(blob)}}"} }""");
+            tokenizer.Encode("ab \u00E9\uFB01 \u4F60\uD83D\uDE00 e\u0301");
+        }
+    }
+
+    [Fact]
+    public void A_file_of_a_gigabyte_is_refused_unread()
+    {
+        using (FileStream file = File.Create(folder.File("tokenizer.json"))) file.SetLength(1L << 30);
+        Assert.Equal("tokenizer.json has 1073741824 bytes; more than 100000000 is refused.", Assert.Throws<TokenizerFileException>(() => Tokenizer.Load(folder.Path)).Message);
+    }
+
+    [Fact]
+    public void Two_templates_and_a_tokenizer_only_as_a_sentencepiece_model_are_refused()
+    {
+        string template = """{"type":"TemplateProcessing","special_tokens":{"b":{"id":"b","ids":[1],"tokens":["b"]}},"single":[{"SpecialToken":{"id":"b","type_id":0}},{"Sequence":{"id":"A","type_id":0}}],"pair":[{"Sequence":{"id":"A","type_id":0}},{"Sequence":{"id":"B","type_id":0}}]}""";
+        Assert.Equal("tokenizer.json puts special tokens around a text in more than one step, which is not supported.",
+            Refusal($$"""{ {{Model}}, "post_processor":{"type":"Sequence","processors":[{{template}},{{template}}]} }"""));
+        File.Move(folder.File("tokenizer.json"), folder.File("tokenizer.model"));
+        Assert.Equal("The folder has its tokenizer only as tokenizer.model, which is not read here. Load the tokenizer with transformers and call save_pretrained(folder), which writes tokenizer.json.",
+            Assert.Throws<TokenizerFileException>(() => Tokenizer.Load(folder.Path)).Message);
+    }
+
+    [Fact]
+    public void Older_files_that_do_not_fit_together_are_refused()
+    {
+        string Refused() => Assert.Throws<TokenizerFileException>(() => Tokenizer.Load(folder.Path)).Message;
+        File.WriteAllText(folder.File("vocab.json"), """{"a":0,"b":1,"ab":2}""");
+        File.WriteAllText(folder.File("merges.txt"), "#version: 0.2\na b\n");
+        Assert.Equal("vocab.json and merges.txt are of a tokenizer that neither tokenizer_config.json nor config.json names; known are gpt2, roberta, qwen2. Save the tokenizer with transformers, which writes tokenizer.json.", Refused());
+        File.WriteAllText(folder.File("config.json"), """{"model_type":"clip"}""");
+        Assert.StartsWith("vocab.json and merges.txt are of the family clip; known are gpt2, roberta, qwen2.", Refused());
+        File.WriteAllText(folder.File("config.json"), """{"model_type":"roberta"}""");
+        Assert.Equal("vocab.json lacks the special token <s>.", Refused());
+        File.WriteAllText(folder.File("config.json"), """{"model_type":"gpt2"}""");
+        Assert.Equal([2, 0], Tokenizer.Load(folder.Path).Encode("aba").Ids);
+        File.WriteAllText(folder.File("merges.txt"), "a b\nb c\n");
+        Assert.Equal("merges.txt merges \"b\" and \"c\" (merge 2), but the vocabulary lacks \"c\".", Refused());
+    }
+
+    [Theory]
+    [InlineData("llama-tiny")]
+    [InlineData("tokenizer-llama3-style")]
+    [InlineData("tokenizer-unigram-xlmr")]
+    public void A_file_with_a_changed_place_is_read_or_refused_with_a_sentence(string model)
+    {
+        if (Shared.Find($"goldens/{model}/tokenizer.json") is not { } path) return;
+        string whole = File.ReadAllText(path);
+        Random random = new(3);
+        string[] changes = ["null", "[]", "{}", "-1", "\"", "1e400", "true", "", "9999999999", "\\ud800", ",", "Sequence"];
+        for (int i = 0; i < 150; i++)
+        {
+            // Half of the changes fall on the start or the end, where the components stand and not the vocabulary.
+            int at = random.Next(3) switch { 0 => random.Next(2500), 1 => whole.Length - 1 - random.Next(2500), _ => random.Next(whole.Length) };
+            StringBuilder text = new(whole);
+            text.Remove(at, random.Next(Math.Min(12, whole.Length - at)));
+            text.Insert(at, changes[random.Next(changes.Length)]);
+            try
+            {
+                Load(text.ToString()).Encode("A word, 1234 and \u00E9\uD83D\uDE00 <s> more.", "and a pair", 12);
+            }
+            catch (TokenizerFileException e)
+            {
+                Assert.InRange(e.Message.Length, 20, 600);
+            }
+        }
+    }
+}
