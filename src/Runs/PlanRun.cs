@@ -66,7 +66,7 @@ public sealed class PlanRun(IDbContextFactory<StudioDb> databases, ProjectAccess
             return [.. rows.Train.Select(r => tokenizer.CountTokens(r.Text))];
         });
         return new(choice.Train, choice.Validation, choice.Labels.Count(l => l.Train > 0), lengths, model.MaxPositions, model.Blocks,
-            model.SuggestedLearningRate, model.Origin.ToString().ToLowerInvariant());
+            model.SuggestedLearningRate, model.Origin.ToString().ToLowerInvariant(), [.. choice.Labels.Select(l => l.Train)]);
     }
 
     internal static async Task<Split> FindSplit(StudioDb db, string projectId, int number, CancellationToken cancel) =>

@@ -68,6 +68,7 @@ public static class FineTune
         private readonly TokenizedTexts train;
         private readonly TokenizedTexts validation;
         private readonly int[] trainSample;
+        private readonly TrainingLoss lossOf;
         private RunState state;
         private readonly Pace pace = new();
 
@@ -93,6 +94,7 @@ public static class FineTune
                 train = Tokenize(job.Train, tokenizer);
                 validation = Tokenize(job.Validation, tokenizer);
                 report(new LogLine(Text($"Tokenised {train.Count} train and {validation.Count} validation rows in {Stopwatch.GetElapsedTime(start).TotalSeconds:0.0} s.")));
+                lossOf = TrainingLoss.For(recipe, train.Labels, job.Labels.Count);
                 var rows = Enumerable.Range(0, train.Count).ToArray();
                 new Random(recipe.Seed).Shuffle(rows);
                 trainSample = rows[..Math.Min(validation.Count, train.Count)];
@@ -138,7 +140,7 @@ public static class FineTune
                         throw new OperationCanceledException(cancel);
                 }
                 if (state.Step / plan.StepsPerEpoch != epoch)
-                    batches = train.TrainBatches(recipe.BatchSize, recipe.Seed, epoch = state.Step / plan.StepsPerEpoch);
+                    batches = train.TrainBatches(TrainingPlan.RowsPerStep(recipe), recipe.Seed, epoch = state.Step / plan.StepsPerEpoch);
                 Step(batches[state.Step % plan.StepsPerEpoch]);
                 if (evaluations.Contains(state.Step))
                 {
@@ -152,7 +154,7 @@ public static class FineTune
 
         private bool Impatient => recipe.EarlyStoppingPatience > 0 && state.EvaluationsWithoutImprovement >= recipe.EarlyStoppingPatience;
 
-        /// <summary>One step: forward, loss, backward, clip, update. Every tensor it makes is freed at its end.</summary>
+        /// <summary>One step: forward, loss and backward for each of its batches, then clip and update. Every tensor it makes is freed at its end.</summary>
         private void Step(int[] rows)
         {
             using var scope = NewDisposeScope();
@@ -162,12 +164,9 @@ public static class FineTune
             var rate = recipe.LearningRate * plan.Factor(recipe.Schedule, state.Step);
             foreach (var group in optimizer.ParamGroups) group.LearningRate = rate;
 
-            var (ids, mask, labels) = train.Batch(rows);
-            var loss = F.cross_entropy(model.call(ids, mask, null), labels);
-            loss.backward();
+            var value = Backward(rows);
             // A bound that no finite norm reaches leaves the gradients as they are and still measures them.
             var norm = nn.utils.clip_grad_norm_(trained.Select(p => p.Parameter), recipe.GradientClipping > 0 ? recipe.GradientClipping : 1e30);
-            var value = loss.item<float>();
             StopIfDiverged(value, norm);
             optimizer.step();
             model.zero_grad();
@@ -176,6 +175,25 @@ public static class FineTune
             pace.Stepped(rows.Length);
             report(new StepDone(state.Step, plan.TotalSteps, Epoch, value, rate, norm, pace.ExamplesPerSecond, pace.MemoryBytes,
                 pace.SecondsLeft(plan.TotalSteps - state.Step, plan.EvaluationSteps.Count(s => s >= state.Step))));
+        }
+
+        /// <summary>
+        /// Adds up the gradients of the step's batches and returns the mean loss over its rows. Each batch counts by its share
+        /// of the rows' weight, so that the sum is the gradient of one big batch.
+        /// </summary>
+        private double Backward(int[] rows)
+        {
+            var (value, all) = (0.0, lossOf.WeightOf(rows.Select(row => train.Labels[row])));
+            foreach (var part in rows.Chunk(recipe.BatchSize))
+            {
+                using var scope = NewDisposeScope();
+                var (ids, mask, labels) = train.Batch(part);
+                var loss = lossOf.Mean(model.call(ids, mask, null), labels);
+                if (part.Length < rows.Length) loss = loss * (lossOf.WeightOf(part.Select(row => train.Labels[row])) / all);
+                loss.backward();
+                value += loss.item<float>();
+            }
+            return value;
         }
 
         private double Epoch => (double)state.Step / plan.StepsPerEpoch;
@@ -291,6 +309,7 @@ public static class FineTune
         /// <summary>Also of a loop that failed halfway through its making.</summary>
         public void Dispose()
         {
+            lossOf?.Dispose();
             optimizer?.Dispose();
             model?.Dispose();
         }

@@ -9,9 +9,10 @@ public enum Severity { Block, Warn, Note }
 public sealed record PreFlightFinding(string Id, Severity Severity, string Sentence, string? Field);
 
 /// <summary>What the check needs to know about data and model. <paramref name="TokenLengths"/> are the untruncated lengths of
-/// the train rows with special tokens; <paramref name="Origin"/> is pretrained, random or unknown.</summary>
+/// the train rows with special tokens; <paramref name="Origin"/> is pretrained, random or unknown; <paramref name="RowsOfLabels"/>
+/// are the train rows of each label, null where nobody counted them.</summary>
 public sealed record PreFlightFacts(int TrainRows, int ValidationRows, int Labels, IReadOnlyList<int> TokenLengths,
-    int MaxPositions, int Blocks, double? SuggestedLearningRate, string Origin);
+    int MaxPositions, int Blocks, double? SuggestedLearningRate, string Origin, IReadOnlyList<int>? RowsOfLabels = null);
 
 /// <summary>Names every setting of a recipe that is impossible, inert or contradictory on the given data and model.</summary>
 public static class PreFlight
@@ -28,6 +29,7 @@ public static class PreFlight
 
         foreach (var field in RunRecipe.Fields)
             if (field.Problem(recipe) is { } problem) findings.Add(new("out-of-range", Severity.Block, problem, field.Name));
+        if (recipe.Contradiction is { } contradiction) findings.Add(new("contradiction", Severity.Block, contradiction, "LabelSmoothing"));
         if (facts.TrainRows == 0) Add(Severity.Block, "no-train-rows", null, $"There are no train rows to learn from; import labelled rows or change the split.");
         if (facts.Labels < 2) Add(Severity.Block, "one-label", null, $"The data has {Count(facts.Labels, "label")}; a classifier needs at least two.");
         if (findings.Count > 0) return findings;
@@ -35,6 +37,7 @@ public static class PreFlight
         var plan = TrainingPlan.For(recipe, facts.TrainRows);
         CheckSteps(recipe, facts, plan, Add);
         CheckLengths(recipe, facts, Add);
+        CheckLoss(recipe, facts, Add);
         CheckLayers(recipe, facts, Add);
         CheckEvaluation(recipe, facts, plan, Add);
         CheckLearningRate(recipe, facts, Add);
@@ -49,6 +52,11 @@ public static class PreFlight
             add(Severity.Block, "warm-up-whole-run", "WarmupRatio", $"The run has only {Count(plan.TotalSteps, "step")} and warm-up takes {Count(plan.WarmupSteps, "step")}, so the learning rate never reaches its value; set warm-up to 0 or train for more epochs or with a smaller batch.");
         else if (plan.WarmupSteps * 2 > plan.TotalSteps)
             add(Severity.Warn, "warm-up-most-of-run", "WarmupRatio", $"Warm-up takes {plan.WarmupSteps} of the run's {plan.TotalSteps} steps; the learning rate is at its value for almost none of the run.");
+        var rows = TrainingPlan.RowsPerStep(recipe);
+        if (recipe.GradientAccumulation > 1 && recipe.BatchSize >= facts.TrainRows)
+            add(Severity.Warn, "accumulation-inert", "GradientAccumulation", $"Accumulated batches is {recipe.GradientAccumulation} but has no effect, because one batch of {recipe.BatchSize} already takes all {Count(facts.TrainRows, "train row")}.");
+        else if (recipe.GradientAccumulation > 1 && rows > facts.TrainRows)
+            add(Severity.Warn, "batch-larger-than-data", "GradientAccumulation", $"{recipe.GradientAccumulation} accumulated batches of {recipe.BatchSize} make {rows} rows a step but there are only {Count(facts.TrainRows, "train row")}, so every epoch is one step; choose a product of at most {Math.Max(1, facts.TrainRows / 8)}.");
         if (recipe.BatchSize > facts.TrainRows)
             add(Severity.Warn, "batch-larger-than-data", "BatchSize", $"The batch size is {recipe.BatchSize} but there are only {Count(facts.TrainRows, "train row")}, so every epoch is one step; choose at most {Math.Max(1, facts.TrainRows / 8)}.");
         if (plan.TotalSteps < 20)
@@ -72,6 +80,15 @@ public static class PreFlight
         var mend = enough <= ceiling ? $"a max length of {enough} would cut at most 1 %"
             : $"it would take {enough} to cut at most 1 %, which is more than the {ceiling} this model allows, so shorten or split the texts";
         add(Severity.Warn, "text-cut", "MaxLength", $"{share} % of the train rows ({cut} of {rows}) are longer than {recipe.MaxLength} tokens and will be cut; {mend} (the longest row has {sorted[^1]}).");
+    }
+
+    private static void CheckLoss(RunRecipe recipe, PreFlightFacts facts, Report add)
+    {
+        if (recipe.ClassWeights != ClassWeighting.Balanced || facts.RowsOfLabels?.Where(n => n > 0).ToList() is not { Count: > 1 } counts) return;
+        if (counts.Min() == counts.Max())
+            add(Severity.Warn, "class-weights-inert", "ClassWeights", $"Class weights is set to balanced but has no effect, because every label has {Count(counts[0], "train row")}.");
+        else if (counts.Max() >= 100 * counts.Min())
+            add(Severity.Warn, "class-weights-steep", "ClassWeights", $"Balanced class weights make a row of the rarest label ({Count(counts.Min(), "train row")}) count {counts.Max() / counts.Min()} times as much as one of the commonest; a few wrong labels there would steer the run, so check those rows.");
     }
 
     private static void CheckLayers(RunRecipe recipe, PreFlightFacts facts, Report add)

@@ -18,6 +18,9 @@ public sealed record RecipeField
     /// <summary>The value of an optional field that leaves the matter to the base model's configuration.</summary>
     public const string AsModel = "as the model";
 
+    /// <summary>The group of settings that most runs leave alone; a form may fold it.</summary>
+    public const string Advanced = "Advanced";
+
     private readonly Func<RunRecipe, object> get;
     private readonly Func<RunRecipe, object, RunRecipe> with;
 
@@ -60,6 +63,9 @@ public sealed record RecipeField
 
     /// <summary>What one of it is (<c>tokens</c>, <c>rows</c>), where it has a unit.</summary>
     public string? Unit { get; }
+
+    /// <summary>Whether it came after the first release, so that stored recipes lack it.</summary>
+    public bool IsLater => Group == Advanced;
 
     /// <summary>One sentence.</summary>
     public string Help { get; }
@@ -133,8 +139,8 @@ public sealed record RecipeField
                 r => r.LearningRate, (r, v) => r with { LearningRate = v }),
             Number("WarmupRatio", "Warm-up", rate, 0, 0.5, "share of the run", "The share of all steps over which the learning rate climbs from zero.",
                 r => r.WarmupRatio, (r, v) => r with { WarmupRatio = v }),
-            Choice("Schedule", "Schedule", rate, [new("Linear", "Linear to zero"), new("Cosine", "Cosine to zero"), new("Constant", "Constant")],
-                "How the learning rate falls after warm-up.", r => r.Schedule, (r, v) => r with { Schedule = v }),
+            Choice("Schedule", "Schedule", rate, [new("Linear", "Linear to zero"), new("Cosine", "Cosine to zero"), new("Constant", "Constant"), new("Polynomial", "Quadratic to zero"), new("OneCycle", "One cycle")],
+                "How the learning rate falls after warm-up; one cycle rises and falls as half cosines.", r => r.Schedule, (r, v) => r with { Schedule = v }),
             Number("WeightDecay", "Weight decay", regularisation, 0, 1, null, "Pulls weights towards zero at each step; norms and biases are left alone.",
                 r => r.WeightDecay, (r, v) => r with { WeightDecay = v }),
             new("Dropout", "Dropout", regularisation, RecipeFieldKind.Number, 0, 0.9, [], "share", "The share of activations switched off at random while training, or \"as the model\" for what its configuration says.",
@@ -151,6 +157,14 @@ public sealed record RecipeField
                 r => r.EarlyStoppingPatience, (r, v) => r with { EarlyStoppingPatience = v }),
             Choice("Metric", "Best checkpoint by", evaluation, [new("MacroF1", "Macro-F1"), new("Accuracy", "Accuracy"), new("ValidationLoss", "Validation loss")],
                 "The validation number that decides which checkpoint is kept as the best.", r => r.Metric, (r, v) => r with { Metric = v }),
+            Whole("GradientAccumulation", "Accumulated batches", Advanced, 1, 64, "batches", "How many batches each step adds up before it moves the weights: it learns as from one larger batch in the memory of a small one.",
+                r => r.GradientAccumulation, (r, v) => r with { GradientAccumulation = v }),
+            Number("LabelSmoothing", "Label smoothing", Advanced, 0, 0.5, "share", "The share of each row's target that is spread over all labels, against overconfidence; the train loss includes it, evaluations stay plain cross-entropy so that curves compare.",
+                r => r.LabelSmoothing, (r, v) => r with { LabelSmoothing = v }),
+            Choice("ClassWeights", "Class weights", Advanced, [new("None", "Every row counts the same"), new("Balanced", "Balanced: rare labels count more")],
+                "How much a row of each label counts in the train loss; evaluations stay plain cross-entropy so that curves compare.", r => r.ClassWeights, (r, v) => r with { ClassWeights = v }),
+            Number("FocalGamma", "Focal loss gamma", Advanced, 0, 5, null, "Above 0, rows that the model already gets right count less in the train loss, often with a gamma of 2; 0 turns it off, and evaluations stay plain cross-entropy so that curves compare.",
+                r => r.FocalGamma, (r, v) => r with { FocalGamma = v }),
         ];
     }
 }

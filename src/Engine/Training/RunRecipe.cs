@@ -7,10 +7,13 @@ using System.Text.Json;
 namespace FineTuneStudio.Engine.Training;
 
 /// <summary>How the learning rate moves after warm-up.</summary>
-public enum Schedule { Linear, Cosine, Constant }
+public enum Schedule { Linear, Cosine, Constant, Polynomial, OneCycle }
 
 /// <summary>Which parameters the optimizer may change; the classifier head always trains.</summary>
 public enum TrainableLayers { All, HeadOnly, LastBlocks }
+
+/// <summary>How much a row of each label counts in the training loss.</summary>
+public enum ClassWeighting { None, Balanced }
 
 /// <summary>The validation number that picks the best checkpoint.</summary>
 public enum SelectionMetric { MacroF1, Accuracy, ValidationLoss }
@@ -66,6 +69,18 @@ public sealed record RunRecipe
     /// <summary>What picks the best checkpoint.</summary>
     public SelectionMetric Metric { get; init; } = SelectionMetric.MacroF1;
 
+    /// <summary>Batches whose gradients each step adds up, 1 to 64; a step learns from this many times <see cref="BatchSize"/> rows.</summary>
+    public int GradientAccumulation { get; init; } = 1;
+
+    /// <summary>Share of each row's target spread over all labels (Szegedy et al. 2016, arXiv:1512.00567), 0 to 0.5.</summary>
+    public double LabelSmoothing { get; init; }
+
+    /// <summary>Balanced gives each label the weight rows / (labels * rows of the label) in the training loss.</summary>
+    public ClassWeighting ClassWeights { get; init; } = ClassWeighting.None;
+
+    /// <summary>The exponent of the focal loss (Lin et al. 2017, arXiv:1708.02002), 0 to 5; 0 is plain cross-entropy.</summary>
+    public double FocalGamma { get; init; }
+
     /// <summary>Every field with its range, default and help, in the order of the form.</summary>
     public static IReadOnlyList<RecipeField> Fields { get; } = RecipeField.Describe(new RunRecipe());
 
@@ -75,9 +90,16 @@ public sealed record RunRecipe
 
     /// <summary>One sentence for each field out of range: what was found and what was expected. Empty when all is well.</summary>
     public IReadOnlyList<string> Validate() =>
-        Fields.Select(f => f.Problem(this)).Where(p => p is not null).Select(p => p!).ToList();
+        Fields.Select(f => f.Problem(this)).Append(Contradiction).Where(p => p is not null).Select(p => p!).ToList();
 
-    /// <summary>All fields in a fixed order, so equal recipes give equal text.</summary>
+    /// <summary>The sentence on two settings that exclude each other, or null.</summary>
+    internal string? Contradiction => LabelSmoothing > 0 && FocalGamma > 0
+        ? "Label smoothing and focal loss are both on, and they pull in opposite ways: smoothing holds back confident rows, focal loss all but drops them; set one of the two to 0." : null;
+
+    /// <summary>
+    /// All fields in a fixed order, so equal recipes give equal text. Fields that came after the first release are left out
+    /// at their default: a recipe stored before they came keeps its text and hash, and their defaults must never change.
+    /// </summary>
     public string ToJson()
     {
         using var buffer = new MemoryStream();
@@ -85,7 +107,7 @@ public sealed record RunRecipe
         using (var writer = new Utf8JsonWriter(buffer, options))
         {
             writer.WriteStartObject();
-            foreach (var field in Fields)
+            foreach (var field in Fields.Where(f => !f.IsLater || !f.IsDefault(this)))
             {
                 writer.WritePropertyName(field.JsonName);
                 if (field.Get(this) is RecipeField.AsModel) writer.WriteNullValue();

@@ -154,4 +154,28 @@ public class PreFlightTests
         Assert.Equal(findings.Select(f => f.Severity).Order(), findings.Select(f => f.Severity));
         Assert.Equal(Severity.Block, findings[0].Severity);
     }
+
+    [Fact]
+    public void Accumulation_without_a_second_batch_or_beyond_the_data_is_named()
+    {
+        var small = Ordinary with { TrainRows = 40, Labels = 2, TokenLengths = [10] };
+        Assert.Equal("Accumulated batches is 4 but has no effect, because one batch of 40 already takes all 40 train rows.",
+            Single("accumulation-inert", new RunRecipe { BatchSize = 40, GradientAccumulation = 4 }, small).Sentence);
+        Assert.Equal("8 accumulated batches of 16 make 128 rows a step but there are only 40 train rows, so every epoch is one step; choose a product of at most 5.",
+            Single("batch-larger-than-data", new RunRecipe { BatchSize = 16, GradientAccumulation = 8 }, small).Sentence);
+        Silent("accumulation-inert", new RunRecipe { GradientAccumulation = 8 });
+    }
+
+    [Fact]
+    public void Losses_that_contradict_each_other_block_and_weights_on_equal_counts_are_inert()
+    {
+        Assert.Equal(Severity.Block, Single("contradiction", new RunRecipe { LabelSmoothing = 0.1, FocalGamma = 2 }).Severity);
+        var balanced = new RunRecipe { ClassWeights = ClassWeighting.Balanced };
+        Assert.Equal("Class weights is set to balanced but has no effect, because every label has 10 train rows.",
+            Single("class-weights-inert", balanced, Ordinary with { RowsOfLabels = [10, 10, 0, 10] }).Sentence);
+        Assert.StartsWith("Balanced class weights make a row of the rarest label (2 train rows) count 250 times as much",
+            Single("class-weights-steep", balanced, Ordinary with { RowsOfLabels = [500, 2] }).Sentence);
+        Silent("class-weights-inert", balanced, Ordinary with { RowsOfLabels = [10, 11] });
+        Silent("class-weights-inert", balanced);
+    }
 }

@@ -37,6 +37,9 @@ public class RunRecipeTests
         { "LastBlocks", "49", "Last blocks is 49; expected a whole number from 1 to 48." },
         { "Seed", "-1", "Seed is -1; expected a whole number from 0 to 2147483647." },
         { "EvaluationsPerEpoch", "51", "Evaluations per epoch is 51; expected a whole number from 0 to 50." },
+        { "GradientAccumulation", "65", "Accumulated batches is 65; expected a whole number from 1 to 64." },
+        { "LabelSmoothing", "0.6", "Label smoothing is 0.6; expected a number from 0 to 0.5." },
+        { "FocalGamma", "-1", "Focal loss gamma is -1; expected a number from 0 to 5." },
         { "EarlyStoppingPatience", "-2", "Early stopping patience is -2; expected a whole number from 0 to 100." },
     };
 
@@ -52,7 +55,7 @@ public class RunRecipeTests
     {
         var broken = new RunRecipe { Epochs = 0, Dropout = double.NaN, Schedule = (Schedule)9 };
         Assert.Equal(
-            ["Epochs is 0; expected a whole number from 1 to 100.", "Schedule is 9; expected one of Linear, Cosine, Constant.", "Dropout is NaN; expected a number from 0 to 0.9, or \"as the model\"."],
+            ["Epochs is 0; expected a whole number from 1 to 100.", "Schedule is 9; expected one of Linear, Cosine, Constant, Polynomial, OneCycle.", "Dropout is NaN; expected a number from 0 to 0.9, or \"as the model\"."],
             broken.Validate());
     }
 
@@ -64,6 +67,7 @@ public class RunRecipeTests
             Epochs = 7, LearningRate = 3.3e-5, BatchSize = 33, MaxLength = 77, WarmupRatio = 0.07, Schedule = Schedule.Cosine, WeightDecay = 0.123,
             Dropout = 0.21, GradientClipping = 0, TrainableLayers = TrainableLayers.LastBlocks, LastBlocks = 2, Seed = 5, EvaluationsPerEpoch = 4,
             EarlyStoppingPatience = 9, Metric = SelectionMetric.ValidationLoss,
+            GradientAccumulation = 4, LabelSmoothing = 0.1, ClassWeights = ClassWeighting.Balanced, FocalGamma = 2,
         };
         Assert.All(RunRecipe.Fields, f => Assert.False(f.IsDefault(changed), f.Name));
         Assert.Equal(changed, RunRecipe.FromJson(changed.ToJson()));
@@ -92,7 +96,7 @@ public class RunRecipeTests
     [InlineData("""{ "learningRat": 1, "epohcs": 2 }""", "The recipe has unknown fields: \"learningRat\", \"epohcs\". Known fields: epochs, ")]
     [InlineData("""{ "epochs": 2.5 }""", "Epochs is \"2.5\"; expected a whole number from 1 to 100.")]
     [InlineData("""{ "epochs": null }""", "Epochs is \"null\"; expected a whole number from 1 to 100.")]
-    [InlineData("""{ "schedule": "steps" }""", "Schedule is \"steps\"; expected one of Linear, Cosine, Constant.")]
+    [InlineData("""{ "schedule": "steps" }""", "Schedule is \"steps\"; expected one of Linear, Cosine, Constant, Polynomial, OneCycle.")]
     [InlineData("""{ "epochs": 2, "Epochs": 3 }""", "\"Epochs\" is given twice.")]
     [InlineData("""[1]""", "The recipe is a JSON array; expected one object")]
     [InlineData("{ \"epochs\": 2,\n oops }", "The recipe is not valid JSON (line 2, position 2)")]
@@ -112,6 +116,29 @@ public class RunRecipeTests
             _ => f.Parse(f.Choices[^1].Value),
         }).Sha256()).Append(first.Sha256());
         Assert.Equal(RunRecipe.Fields.Count + 1, hashes.Distinct().Count());
+    }
+
+    [Fact]
+    public void A_recipe_stored_before_the_later_fields_came_keeps_its_text_and_its_hash()
+    {
+        var stored = new RunRecipe { LearningRate = 1e-3 }.ToJson();
+        Assert.DoesNotContain("gradientAccumulation", stored);
+        Assert.Equal(["epochs", "batchSize", "maxLength", "seed", "learningRate", "warmupRatio", "schedule", "weightDecay", "dropout", "gradientClipping",
+            "trainableLayers", "lastBlocks", "evaluationsPerEpoch", "earlyStoppingPatience", "metric"], JsonDocument.Parse(stored).RootElement.EnumerateObject().Select(p => p.Name));
+        Assert.Equal(new RunRecipe { LearningRate = 1e-3 }.Sha256(), RunRecipe.FromJson(stored).Sha256());
+        Assert.Contains("\"labelSmoothing\": 0.1", new RunRecipe { LabelSmoothing = 0.1 }.ToJson());
+    }
+
+    [Fact]
+    public void Two_settings_that_exclude_each_other_are_named() =>
+        Assert.StartsWith("Label smoothing and focal loss are both on, and they pull in opposite ways", Assert.Single(new RunRecipe { LabelSmoothing = 0.1, FocalGamma = 2 }.Validate()));
+
+    [Fact]
+    public void Accumulated_batches_are_one_step_of_the_plan()
+    {
+        var plan = TrainingPlan.For(new RunRecipe { Epochs = 2, BatchSize = 10, GradientAccumulation = 4, EvaluationsPerEpoch = 1 }, trainRows: 95);
+        Assert.Equal((3, 6), (plan.StepsPerEpoch, plan.TotalSteps));
+        Assert.Equal([3, 6], plan.EvaluationSteps);
     }
 
     [Fact]
