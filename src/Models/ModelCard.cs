@@ -2,7 +2,6 @@ using System.Text;
 using FineTuneStudio.BaseModels;
 using FineTuneStudio.Engine.Models;
 using FineTuneStudio.Engine.Training;
-using FineTuneStudio.Engine.Weights;
 using FineTuneStudio.Reports;
 using FineTuneStudio.Ui;
 
@@ -57,7 +56,7 @@ internal static class ModelCard
         Line($"- Data version {view.Version}, {Say.Count(view.Labels.Sum(l => l.Count), "labelled row")}.");
         if (view.Report is { } used) Line($"- Split {used.Data.Split}, seed {used.Data.Seed}: {Say.Count(used.Data.Train)} train, {Say.Count(used.Data.Validation)} validation, {Say.Count(used.Data.Test)} test rows.");
         Line($"- Base model: {One(view.Base.Name)} ({view.Base.Architecture}, {Say.Count(view.Base.Parameters)} parameters), from {One(view.Base.Source)}; origin {view.Base.Origin.ToString().ToLowerInvariant()}{(view.Base.Origin == ModelOrigin.Pretrained ? "" : ", so it does not count as pretrained")}; licence {view.Base.License ?? "not stated"}.");
-        Line($"- Weights: one model.safetensors, stored as {StoredAs(view.Folder)}, whatever files the base model came in. Training computes in F32; the numbers above are those of the weights as stored.");
+        Line("- Weights: one model.safetensors in F32, as training computes, whatever files and type the base model came in.");
         Line($"- Best checkpoint at step {Say.Count(view.Run.BestStep ?? 0)} of {Say.Count(view.Run.TotalSteps)}, chosen on the validation part.");
         var recipe = RunRecipe.FromJson(view.Run.RecipeJson);
         Line($"- Recipe: {string.Join(", ", RunRecipe.Fields.Select(f => $"{f.Label} {f.Text(f.Get(recipe))}"))}.");
@@ -91,13 +90,6 @@ internal static class ModelCard
         Line();
         Line($"Written by FineTuneStudio on {at:yyyy-MM-dd HH:mm} UTC.");
         return card.ToString();
-    }
-
-    /// The types of the numbers in the weights file, the most frequent first.
-    private static string StoredAs(string folder)
-    {
-        using var weights = ModelWeights.Open(folder);
-        return string.Join(" and ", weights.Entries.Values.Where(e => e.Dtype is "F64" or "F32" or "F16" or "BF16").GroupBy(e => e.Dtype).OrderByDescending(g => g.Sum(e => e.Elements)).Select(g => g.Key));
     }
 
     /// One line of Markdown from whatever people typed.

@@ -10,8 +10,8 @@ namespace FineTuneStudio.Engine.Models;
 /// <summary>
 /// Writes a fine-tuned model as the Hugging Face folder its base came as: the same files, keys, shapes, dtypes and
 /// configuration fields, but for the classifier head and its labels. The weights are always one model.safetensors under the family's
-/// present names, also where the base had them in shards, without the prefix or under older names. F16 and BF16 stay so: what
-/// training computed in float32 is rounded to them, and that is the model which is measured afterwards.
+/// present names, also where the base had them in shards, without the prefix or under older names; and always in F32, because a step
+/// of fine-tuning is often smaller than what F16 or BF16 can tell apart, and rounding would take back what was learned.
 /// </summary>
 public static class SaveModelFolder
 {
@@ -64,12 +64,7 @@ public static class SaveModelFolder
     {
         using var file = ModelWeights.Open(baseFolder);
         var stored = file.Entries.Values.GroupBy(e => LoadClassifier.ModelName(e.Name, model.Config)).ToDictionary(g => g.Key, g => g.First());
-        var usual = stored.GetValueOrDefault($"{model.Config.Prefix}embeddings.word_embeddings.weight")?.Dtype ?? "F32";
-        var tensors = model.named_parameters().Select(p =>
-        {
-            var dtype = stored.GetValueOrDefault(p.name)?.Dtype ?? usual;
-            return (p.name, dtype, p.parameter.shape, (Func<ReadOnlyMemory<byte>>)(() => StoredTensor.Bytes(p.parameter, dtype)));
-        }).ToList();
+        var tensors = model.named_parameters().Select(p => (p.name, "F32", p.parameter.shape, (Func<ReadOnlyMemory<byte>>)(() => StoredTensor.Bytes(p.parameter, "F32")))).ToList();
         // Old files carry the positions 0, 1, 2, ... as a tensor; they stay, so that the keys are the base's.
         foreach (var (name, entry) in stored.Where(e => e.Key.EndsWith(".position_ids")))
             tensors.Add((name, entry.Dtype, entry.Shape, () => file.Bytes(entry.Name).ToArray()));
@@ -92,6 +87,7 @@ public static class SaveModelFolder
         config["label2id"] = new JsonObject(labels.Select((label, i) => KeyValuePair.Create<string, JsonNode?>(label, i)));
         if (config.ContainsKey("problem_type")) config["problem_type"] = "single_label_classification";
         config.Remove("num_labels");
+        foreach (var name in new[] { "torch_dtype", "dtype" }.Where(config.ContainsKey)) config[name] = "float32";
         return config.ToJsonString(new JsonSerializerOptions { WriteIndented = true, NewLine = "\n", Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }) + "\n";
     }
 }

@@ -94,7 +94,7 @@ public sealed class ModelTests(StudioFixture app) : IClassFixture<StudioFixture>
             Assert.Contains("origin random, so it does not count as pretrained", card);
             Assert.Contains("these weights: `", card);
             Assert.Contains("- text-classification\n- bert\n", card);
-            Assert.Contains("Weights: one model.safetensors, stored as F32, whatever files the base model came in.", card);
+            Assert.Contains("Weights: one model.safetensors in F32, as training computes, whatever files and type the base model came in.", card);
         }
         finally { Directory.Delete(folder, recursive: true); }
     }
