@@ -82,6 +82,7 @@ public sealed class Trainer(IDbContextFactory<StudioDb> databases, StudioFolder 
                 var split = db.Splits.AsNoTracking().Single(s => s.Id == run.SplitId);
                 var model = db.BaseModels.AsNoTracking().Single(m => m.Id == run.BaseModelId);
                 var rows = TrainingRows.Read(db, split).GetAwaiter().GetResult();
+                RequireAsImported(model);
                 job = new(RunRecipe.FromJson(run.RecipeJson), folder.BaseModel(model.StoredAs), rows.Labels, rows.Train, rows.Validation, folder.Run(id));
             }
             catch (Exception e) { Fail(id, e, stopping); return; }
@@ -101,6 +102,13 @@ public sealed class Trainer(IDbContextFactory<StudioDb> databases, StudioFolder 
             End(id, stopping, run => run.Interrupt(), "The server is shutting down; the run is interrupted and can be restarted from its last checkpoint.");
         }
         catch (Exception e) { Fail(id, e, stopping); }
+    }
+
+    /// A run and its report name the hash that the base model was imported with: it must be that of the weights that are trained.
+    private void RequireAsImported(BaseModel model)
+    {
+        if (ModelWeights.Sha256(folder.BaseModel(model.StoredAs)) is var found && found != model.WeightsHash)
+            throw new WeightFileException($"The weights of the base model “{model.Name}” are not those that were imported: their SHA-256 begins with {found[..12]}, at the import it began with {model.WeightsHash[..12]}. Import the model again and launch a run from it.");
     }
 
     private void Finish(int id, FineTuneResult result, CancellationToken stopping)

@@ -76,7 +76,7 @@ public sealed class KillTests(Browser browser) : IClassFixture<Browser>, IDispos
         var model = new BaseModel
         {
             ProjectId = "killed", Number = 1, Name = "Practice", StoredAs = "practice", Source = "test", Origin = ModelOrigin.Random, Architecture = "BertModel", Parameters = 1, VocabularySize = 1, HiddenSize = 1, Blocks = 2,
-            MaxPositions = 128, WeightsHash = new string('0', 64), CanTrain = true, CreatedById = user.Id, CreatedAt = DateTime.UtcNow,
+            MaxPositions = 128, WeightsHash = Engine.Weights.ModelWeights.Sha256(stored), CanTrain = true, CreatedById = user.Id, CreatedAt = DateTime.UtcNow,
         };
         db.BaseModels.Add(model);
         await db.SaveChangesAsync();

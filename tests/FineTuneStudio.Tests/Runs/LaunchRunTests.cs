@@ -2,6 +2,7 @@ using FineTuneStudio.Engine.Training;
 using FineTuneStudio.Projects;
 using FineTuneStudio.Runs;
 using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace FineTuneStudio.Tests.Runs;
 
@@ -25,6 +26,20 @@ public sealed class LaunchRunTests(StudioFixture app) : IClassFixture<StudioFixt
         Assert.Equal(64, run.WeightsHash!.Length);
         Assert.True(File.Exists(Path.Combine(app.Folder, "runs", run.Id.ToString(), "best", "model.safetensors")));
         Assert.Contains(await db.RunLog.Where(l => l.RunId == run.Id).Select(l => l.Text).ToListAsync(), l => l.StartsWith("100 % of the backbone loaded from the file"));
+    }
+
+    [Fact]
+    public async Task Weights_that_changed_after_their_import_are_not_trained()
+    {
+        var scene = await Scene.Make(app, "Changed weights");
+        var weights = Path.Combine(app.Services.GetRequiredService<StudioFolder>().BaseModel(scene.Model.StoredAs), "model.safetensors");
+        var bytes = await File.ReadAllBytesAsync(weights);
+        bytes[^1] ^= 1;
+        await File.WriteAllBytesAsync(weights, bytes);
+        var number = await scene.Engineer.Do<LaunchRun, int>(launch => launch.Handle(scene.Project.Id, 1, scene.Model.Number, Quick));
+        var run = await app.Ended(scene.Project, number);
+        Assert.Equal(RunState.Failed, run.State);
+        Assert.Matches("^The weights of the base model “Practice model” are not those that were imported: their SHA-256 begins with [0-9a-f]{12}, at the import it began with [0-9a-f]{12}. Import the model again and launch a run from it.$", run.Failure);
     }
 
     [Fact]
