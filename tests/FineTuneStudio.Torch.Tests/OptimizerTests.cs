@@ -38,6 +38,24 @@ public class OptimizerTests
     }
 
     [Theory]
+    [InlineData("sgd", 0, 0.1, false)]
+    [InlineData("sgd_momentum", 0.9, 0.1, false)]
+    [InlineData("sgd_nesterov", 0.9, 0, true)]
+    public void SGD_gives_PyTorchs_numbers(string name, double momentum, double decay, bool nesterov)
+    {
+        if (Golden("optimizer_steps") is not { } golden) return;
+        using var scope = NewDisposeScope();
+        var w = nn.Parameter(tensor(Floats(golden.GetProperty("inputs").GetProperty("w0")), [2, 3]));
+        using var optimizer = optim.SGD([w], 1e-2, momentum, weight_decay: decay, nesterov: nesterov);
+        foreach (var (grad, expected) in golden.GetProperty("inputs").GetProperty("grads").EnumerateArray().Zip(golden.GetProperty("expected").GetProperty(name).EnumerateArray()))
+        {
+            w.grad = tensor(Floats(grad), [2, 3]);
+            optimizer.step();
+            Near(Floats(expected), w, 3e-7);
+        }
+    }
+
+    [Theory]
     [InlineData("max_1.0_norm_2.0", 1, 2)]
     [InlineData("max_100.0_norm_2.0", 100, 2)]
     [InlineData("max_1.0_norm_inf", 1, double.PositiveInfinity)]

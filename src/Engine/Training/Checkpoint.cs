@@ -1,7 +1,6 @@
 using System.Text.Json;
 using FineTuneStudio.Engine.Weights;
 using TorchSharp;
-using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace FineTuneStudio.Engine.Training;
@@ -14,30 +13,32 @@ internal sealed record RunState(int Step, int BestStep, double? BestMetric, int 
     string RecipeSha256, string DataSha256, string? WeightsFile = null);
 
 /// <summary>
-/// The folder from which a stopped run goes on: <c>checkpoint-STEP.safetensors</c> holds the trained weights and AdamW's
-/// moments, <c>state.json</c> the rest. state.json names the weights file and is replaced last, in one rename: whatever
+/// The folder from which a stopped run goes on: <c>checkpoint-STEP.safetensors</c> holds the trained weights and the
+/// optimizer's state, <c>state.json</c> the rest. state.json names the weights file and is replaced last, in one rename: whatever
 /// moment the process dies at, the folder holds one whole checkpoint.
 /// </summary>
 internal static class Checkpoint
 {
-    private const string StateFile = "state.json", Weight = "weight.", FirstMoment = "exp_avg.", SecondMoment = "exp_avg_sq.", Steps = "adamw_step";
+    /// <summary>The steps of each parameter; checkpoints that are older than the choice of optimizers have one number for all.</summary>
+    private const string Steps = "optimizer_steps", StepsOfAll = "adamw_step";
+
+    private const string StateFile = "state.json", Weight = "weight.";
 
     public static bool Exists(string folder) => File.Exists(Path.Combine(folder, StateFile));
 
-    public static void Save(string folder, IReadOnlyList<(string Name, Parameter Parameter)> trained, AdamW optimizer, RunState state)
+    public static void Save(string folder, RecipeOptimizer optimizer, RunState state)
     {
         Directory.CreateDirectory(folder);
         var tensors = new List<(string, string, long[], Func<ReadOnlyMemory<byte>>)>();
         void Add(string name, Tensor tensor) => tensors.Add((name, "F32", tensor.shape, () => StoredTensor.Bytes(tensor, "F32")));
-        var moments = optimizer.state_dict().State.Cast<AdamW.State>().ToList();
+        var (trained, steps) = (optimizer.Parameters, optimizer.Steps);
         for (var i = 0; i < trained.Count; i++)
         {
             Add(Weight + trained[i].Name, trained[i].Parameter);
-            Add(FirstMoment + trained[i].Name, moments[i].exp_avg);
-            Add(SecondMoment + trained[i].Name, moments[i].exp_avg_sq);
+            if (steps[i] > 0) foreach (var (prefix, tensor) in optimizer.StateOf(i)) Add(prefix + trained[i].Name, tensor);
         }
         var file = $"checkpoint-{state.Step}.safetensors";
-        SafetensorsWriter.Write(Path.Combine(folder, file), tensors, new Dictionary<string, string> { [Steps] = moments[0].step.ToString() });
+        SafetensorsWriter.Write(Path.Combine(folder, file), tensors, new Dictionary<string, string> { [Steps] = string.Join(',', steps) });
 
         var path = Path.Combine(folder, StateFile);
         using (var stream = new FileStream(path + ".tmp", FileMode.Create, FileAccess.Write))
@@ -49,9 +50,9 @@ internal static class Checkpoint
         foreach (var old in Directory.EnumerateFiles(folder, "checkpoint-*").Where(f => Path.GetFileName(f) != file)) File.Delete(old);
     }
 
-    /// <summary>Puts weights and moments back and returns the state.</summary>
+    /// <summary>Puts weights and the optimizer's state back and returns the state.</summary>
     /// <exception cref="TrainingException">The checkpoint belongs to another recipe or other data, or is broken.</exception>
-    public static RunState Load(string folder, IReadOnlyList<(string Name, Parameter Parameter)> trained, AdamW optimizer, string recipeSha256, string dataSha256)
+    public static RunState Load(string folder, RecipeOptimizer optimizer, string recipeSha256, string dataSha256)
     {
         try
         {
@@ -65,13 +66,14 @@ internal static class Checkpoint
                     throw new TrainingException($"The last checkpoint has no fitting tensor {name}, so the run cannot go on from it; start the run anew.");
                 StoredTensor.CopyTo(file, entry, target);
             }
-            var moments = optimizer.state_dict().State.Cast<AdamW.State>().ToList();
+            var trained = optimizer.Parameters;
+            var steps = file.Metadata.TryGetValue(Steps, out var each) ? [.. each.Split(',').Select(long.Parse)] : Enumerable.Repeat(long.Parse(file.Metadata[StepsOfAll]), trained.Count).ToArray();
+            if (steps.Length != trained.Count) throw new FormatException($"it counts the steps of {steps.Length} parameters, and {trained.Count} train");
             for (var i = 0; i < trained.Count; i++)
             {
                 Read(Weight + trained[i].Name, trained[i].Parameter);
-                Read(FirstMoment + trained[i].Name, moments[i].exp_avg);
-                Read(SecondMoment + trained[i].Name, moments[i].exp_avg_sq);
-                moments[i].step = long.Parse(file.Metadata[Steps]);
+                optimizer.Restore(i, steps[i]);
+                if (steps[i] > 0) foreach (var (prefix, tensor) in optimizer.StateOf(i)) Read(prefix + trained[i].Name, tensor);
             }
             return state;
         }

@@ -63,8 +63,7 @@ public static class FineTune
         private readonly CancellationToken cancel;
         private readonly TrainingPlan plan;
         private readonly SequenceClassifier model;
-        private readonly List<(string Name, Parameter Parameter)> trained;
-        private readonly AdamW optimizer;
+        private readonly RecipeOptimizer optimizer;
         private readonly TokenizedTexts train;
         private readonly TokenizedTexts validation;
         private readonly int[] trainSample;
@@ -83,10 +82,8 @@ public static class FineTune
                 (model, var weights, var newHead) = LoadClassifier.ForTraining(job.BaseFolder, job.Labels, recipe.Dropout, recipe.Seed);
                 CheckFit(tokenizer);
                 if (recipe.TrainableLayers != TrainableLayers.All) model.TrainOnlyHeadAnd(recipe.TrainableLayers == TrainableLayers.LastBlocks ? recipe.LastBlocks : 0);
-                // Decayed parameters first: the order of the optimizer's groups, and so of its state.
-                trained = model.named_parameters().Select(p => (p.name, p.parameter)).Where(p => p.parameter.requires_grad).OrderBy(p => !Decays(p.name)).ToList();
-                optimizer = AdamWFor(trained, recipe);
-                report(new WeightsLoaded(weights, trained.Sum(p => p.Parameter.numel()), model.parameters().Sum(p => p.numel())));
+                optimizer = RecipeOptimizer.For(model.named_parameters().Select(p => (p.name, p.parameter)).Where(p => p.parameter.requires_grad), recipe);
+                report(new WeightsLoaded(weights, optimizer.Parameters.Sum(p => p.Parameter.numel()), model.parameters().Sum(p => p.numel())));
                 report(new LogLine($"{weights.BackboneShare:P0} of the backbone came from the file; " +
                     (newHead ? $"the head for {job.Labels.Count} labels starts at random with seed {recipe.Seed}." : "the head was kept, because the labels are the same.")));
 
@@ -115,7 +112,7 @@ public static class FineTune
         {
             if (resume && Checkpoint.Exists(Last))
             {
-                state = Checkpoint.Load(Last, trained, optimizer, state.RecipeSha256, state.DataSha256);
+                state = Checkpoint.Load(Last, optimizer, state.RecipeSha256, state.DataSha256);
                 report(new LogLine($"Going on after step {state.Step} of {plan.TotalSteps}."));
             }
             else
@@ -140,7 +137,10 @@ public static class FineTune
                         throw new OperationCanceledException(cancel);
                 }
                 if (state.Step / plan.StepsPerEpoch != epoch)
+                {
                     batches = train.TrainBatches(TrainingPlan.RowsPerStep(recipe), recipe.Seed, epoch = state.Step / plan.StepsPerEpoch);
+                    Unfreeze(epoch);
+                }
                 Step(batches[state.Step % plan.StepsPerEpoch]);
                 if (evaluations.Contains(state.Step))
                 {
@@ -150,6 +150,19 @@ public static class FineTune
                 if (Impatient && state.Step < plan.TotalSteps) return End(FineTuneOutcome.StoppedEarly);
             }
             return End(FineTuneOutcome.Finished);
+        }
+
+        /// <summary>Gradual unfreezing: the head alone at first, then one more block every so many epochs, and after the blocks the embeddings.</summary>
+        private void Unfreeze(int epoch)
+        {
+            if (recipe.UnfreezeEpochs == 0 || recipe.TrainableLayers == TrainableLayers.HeadOnly) return;
+            var last = TrainingPlan.PartsToUnfreeze(recipe, model.Config.Layers);
+            var parts = Math.Min(last, epoch / recipe.UnfreezeEpochs);
+            model.TrainOnlyHeadAnd(Math.Min(parts, model.Config.Layers));
+            if (parts > model.Config.Layers) foreach (var (_, parameter) in optimizer.Parameters) parameter.requires_grad_(true);
+            if (epoch % recipe.UnfreezeEpochs != 0 || epoch / recipe.UnfreezeEpochs > last) return;
+            var count = optimizer.Parameters.Where(p => p.Parameter.requires_grad).Sum(p => p.Parameter.numel());
+            report(new LogLine(Text($"From epoch {epoch + 1} on {(parts == 0 ? "only the head trains" : parts > model.Config.Layers ? "all blocks and the embeddings train" : $"the head and the last {(parts == 1 ? "block train" : $"{parts} blocks train")}")}: {count} parameters.")));
         }
 
         private bool Impatient => recipe.EarlyStoppingPatience > 0 && state.EvaluationsWithoutImprovement >= recipe.EarlyStoppingPatience;
@@ -162,13 +175,13 @@ public static class FineTune
             // Dropout's noise follows from seed and step alone, so a resumed run repeats it.
             manual_seed(unchecked(recipe.Seed * 1_000_003L + state.Step));
             var rate = recipe.LearningRate * plan.Factor(recipe.Schedule, state.Step);
-            foreach (var group in optimizer.ParamGroups) group.LearningRate = rate;
+            optimizer.SetRate(rate);
 
             var value = Backward(rows);
             // A bound that no finite norm reaches leaves the gradients as they are and still measures them.
-            var norm = nn.utils.clip_grad_norm_(trained.Select(p => p.Parameter), recipe.GradientClipping > 0 ? recipe.GradientClipping : 1e30);
+            var norm = nn.utils.clip_grad_norm_(optimizer.Parameters.Select(p => p.Parameter), recipe.GradientClipping > 0 ? recipe.GradientClipping : 1e30);
             StopIfDiverged(value, norm);
-            optimizer.step();
+            optimizer.Step();
             model.zero_grad();
 
             state = state with { Step = state.Step + 1 };
@@ -265,7 +278,7 @@ public static class FineTune
         private void SaveLast()
         {
             var start = Stopwatch.GetTimestamp();
-            Checkpoint.Save(Last, trained, optimizer, state);
+            Checkpoint.Save(Last, optimizer, state);
             pace.Saved(Stopwatch.GetElapsedTime(start).TotalSeconds);
             report(new CheckpointSaved(state.Step, Last, Best: false));
         }
@@ -314,16 +327,6 @@ public static class FineTune
             model?.Dispose();
         }
     }
-
-    /// <summary>AdamW with the recipe's decay on matrices and none on norms and biases, as is usual for BERT and its kin.</summary>
-    internal static AdamW AdamWFor(IReadOnlyList<(string Name, Parameter Parameter)> trained, RunRecipe recipe)
-    {
-        AdamW.ParamGroup Group(bool decays) => new(trained.Where(p => Decays(p.Name) == decays).Select(p => p.Parameter),
-            new AdamW.Options { LearningRate = recipe.LearningRate, weight_decay = decays ? recipe.WeightDecay : 0 });
-        return optim.AdamW([Group(true), Group(false)], lr: recipe.LearningRate);
-    }
-
-    internal static bool Decays(string name) => !name.EndsWith(".bias") && !name.Contains("LayerNorm") && !name.Contains("layer_norm");
 
     private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 

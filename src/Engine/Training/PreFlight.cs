@@ -18,7 +18,7 @@ public sealed record PreFlightFacts(int TrainRows, int ValidationRows, int Label
 public static class PreFlight
 {
     /// <summary>Learning rates at which BERT-like models are usually fine-tuned (Devlin et al. 2019 searched 2e-5 to 5e-5), with a margin.</summary>
-    private const double LowestPretrainedRate = 5e-6, HighestPretrainedRate = 3e-4, HighestHeadRate = 3e-2, LowestRandomRate = 1e-4;
+    private const double LowestPretrainedRate = 5e-6, HighestPretrainedRate = 3e-4, HighestHeadRate = 3e-2, LowestRandomRate = 1e-4, LowestSgdRate = 1e-3;
 
     /// <summary>The findings, worst first; empty when there is nothing to say.</summary>
     public static IReadOnlyList<PreFlightFinding> Check(RunRecipe recipe, PreFlightFacts facts)
@@ -39,6 +39,8 @@ public static class PreFlight
         CheckLengths(recipe, facts, Add);
         CheckLoss(recipe, facts, Add);
         CheckLayers(recipe, facts, Add);
+        CheckUnfreezing(recipe, facts, Add);
+        CheckOptimizer(recipe, Add);
         CheckEvaluation(recipe, facts, plan, Add);
         CheckLearningRate(recipe, facts, Add);
         return findings.OrderBy(f => f.Severity).ToList();
@@ -108,6 +110,32 @@ public static class PreFlight
             add(Severity.Warn, "head-only-on-random", "TrainableLayers", $"Only the head trains, on a base model with random weights: it has learned nothing that the head could use. Train all layers.");
     }
 
+    private static void CheckUnfreezing(RunRecipe recipe, PreFlightFacts facts, Report add)
+    {
+        var headOnly = recipe.TrainableLayers == TrainableLayers.HeadOnly;
+        if (recipe.LayerDecay < 1 && headOnly)
+            add(Severity.Warn, "layer-decay-inert", "LayerDecay", $"Layer-wise rate decay is {recipe.LayerDecay} but has no effect, because only the head trains.");
+        else if (recipe.LayerDecay < 1 && recipe.TrainableLayers == TrainableLayers.All && Math.Pow(recipe.LayerDecay, facts.Blocks + 1) < 0.01)
+            add(Severity.Note, "layer-decay-steep", "LayerDecay", $"A layer-wise rate decay of {recipe.LayerDecay} over {Count(facts.Blocks, "block")} leaves the embeddings with {Math.Pow(recipe.LayerDecay, facts.Blocks + 1):0.##e-0} of the learning rate; the lowest blocks will hardly move.");
+        if (recipe.UnfreezeEpochs == 0) return;
+        var parts = TrainingPlan.PartsToUnfreeze(recipe, facts.Blocks);
+        var reached = (recipe.Epochs - 1) / recipe.UnfreezeEpochs;
+        if (headOnly)
+            add(Severity.Warn, "unfreezing-inert", "UnfreezeEpochs", $"Epochs per unfrozen block is {recipe.UnfreezeEpochs} but has no effect, because trainable layers leaves only the head to train.");
+        else if (reached == 0)
+            add(Severity.Warn, "unfreezing-never-begins", "UnfreezeEpochs", $"The first block would be unfrozen after {Count(recipe.UnfreezeEpochs, "epoch")}, and the run ends after {recipe.Epochs}, so only the head ever trains; train for more epochs, or set it to 0.");
+        else if (reached < parts)
+            add(Severity.Warn, "unfreezing-never-ends", "UnfreezeEpochs", $"Gradual unfreezing reaches only the last {Count(reached, "block")} of {facts.Blocks} within {Count(recipe.Epochs, "epoch")}; {(recipe.TrainableLayers == TrainableLayers.All ? "for all blocks and the embeddings" : $"for the last {Count(parts, "block")}")} the run needs {parts * recipe.UnfreezeEpochs + 1} epochs.");
+    }
+
+    private static void CheckOptimizer(RunRecipe recipe, Report add)
+    {
+        if (recipe.Optimizer != OptimizerKind.Sgd && recipe.Momentum != (double)RunRecipe.Field("Momentum")!.Default)
+            add(Severity.Warn, "momentum-inert", "Momentum", $"Momentum is {recipe.Momentum} but has no effect, because the optimizer is {recipe.Optimizer}.");
+        if (recipe.Optimizer == OptimizerKind.Sgd && recipe.LearningRate < LowestSgdRate)
+            add(Severity.Warn, "rate-low-for-sgd", "LearningRate", $"The learning rate is {recipe.LearningRate:0.######e-0}; SGD moves weights by the bare gradient and usually needs 1e-3 to 1e-1.");
+    }
+
     private static void CheckEvaluation(RunRecipe recipe, PreFlightFacts facts, TrainingPlan plan, Report add)
     {
         if (recipe.EvaluationsPerEpoch == 0)
@@ -138,7 +166,8 @@ public static class PreFlight
     private static void CheckLearningRate(RunRecipe recipe, PreFlightFacts facts, Report add)
     {
         var rate = recipe.LearningRate;
-        if (facts.SuggestedLearningRate is { } suggested)
+        if (recipe.Optimizer == OptimizerKind.Sgd) { /* The usual rates below are those of optimizers that divide by the gradient's size. */ }
+        else if (facts.SuggestedLearningRate is { } suggested)
         {
             if (rate > suggested * 5 || rate < suggested / 5)
                 add(Severity.Warn, "rate-unlike-suggested", "LearningRate", $"The learning rate is {rate:0.######e-0}; this base model suggests {suggested:0.######e-0}, {(rate > suggested ? rate / suggested : suggested / rate):0.#} times {(rate > suggested ? "less" : "more")}.");

@@ -165,6 +165,14 @@ public sealed record RecipeField
                 "How much a row of each label counts in the train loss; evaluations stay plain cross-entropy so that curves compare.", r => r.ClassWeights, (r, v) => r with { ClassWeights = v }),
             Number("FocalGamma", "Focal loss gamma", Advanced, 0, 5, null, "Above 0, rows that the model already gets right count less in the train loss, often with a gamma of 2; 0 turns it off, and evaluations stay plain cross-entropy so that curves compare.",
                 r => r.FocalGamma, (r, v) => r with { FocalGamma = v }),
+            Number("LayerDecay", "Layer-wise rate decay", Advanced, 0.5, 1, "share", "Each block learns at this share of the rate of the block above it, the head at the full rate and the embeddings at the least; 1 gives all the same rate.",
+                r => r.LayerDecay, (r, v) => r with { LayerDecay = v }),
+            Whole("UnfreezeEpochs", "Epochs per unfrozen block", Advanced, 0, 50, "epochs", "Only the head trains at first, and every so many epochs one more block begins to, from the last down and the embeddings at the end; 0 trains all of them from the start.",
+                r => r.UnfreezeEpochs, (r, v) => r with { UnfreezeEpochs = v }),
+            Choice("Optimizer", "Optimizer", Advanced, [new("AdamW", "AdamW"), new("Sgd", "SGD with momentum"), new("Adafactor", "Adafactor")],
+                "What turns gradients into new weights: AdamW suits most runs, Adafactor needs far less memory, and SGD needs the least to compute but a much larger learning rate.", r => r.Optimizer, (r, v) => r with { Optimizer = v }),
+            Number("Momentum", "Momentum", Advanced, 0, 0.99, "share", "The share of its last move that SGD keeps in each step; the other optimizers do not use it.",
+                r => r.Momentum, (r, v) => r with { Momentum = v }),
         ];
     }
 }

@@ -15,6 +15,9 @@ public enum TrainableLayers { All, HeadOnly, LastBlocks }
 /// <summary>How much a row of each label counts in the training loss.</summary>
 public enum ClassWeighting { None, Balanced }
 
+/// <summary>What turns gradients into new weights.</summary>
+public enum OptimizerKind { AdamW, Sgd, Adafactor }
+
 /// <summary>The validation number that picks the best checkpoint.</summary>
 public enum SelectionMetric { MacroF1, Accuracy, ValidationLoss }
 
@@ -27,7 +30,7 @@ public sealed record RunRecipe
     /// <summary>Passes over the train rows, 1 to 100.</summary>
     public int Epochs { get; init; } = 3;
 
-    /// <summary>Peak learning rate of AdamW, 1e-7 to 1.</summary>
+    /// <summary>Peak learning rate, 1e-7 to 1; with <see cref="LayerDecay"/> that of the head.</summary>
     public double LearningRate { get; init; } = 5e-5;
 
     /// <summary>Rows a step, 1 to 512.</summary>
@@ -42,7 +45,7 @@ public sealed record RunRecipe
     /// <summary>Shape of the rate after warm-up.</summary>
     public Schedule Schedule { get; init; } = Schedule.Linear;
 
-    /// <summary>Decoupled weight decay (Loshchilov and Hutter 2019), 0 to 1; never on norms and biases.</summary>
+    /// <summary>Weight decay, 0 to 1; never on norms and biases. Decoupled (Loshchilov and Hutter 2019), but with SGD added to the gradient.</summary>
     public double WeightDecay { get; init; } = 0.01;
 
     /// <summary>Dropout probability while training, 0 to 0.9; null keeps those of the base model's config.json.</summary>
@@ -80,6 +83,18 @@ public sealed record RunRecipe
 
     /// <summary>The exponent of the focal loss (Lin et al. 2017, arXiv:1708.02002), 0 to 5; 0 is plain cross-entropy.</summary>
     public double FocalGamma { get; init; }
+
+    /// <summary>Each part of the model learns at this share of the rate of the part above it (Howard and Ruder 2018, arXiv:1801.06146), 0.5 to 1; 1 is off.</summary>
+    public double LayerDecay { get; init; } = 1;
+
+    /// <summary>Epochs after which one more part, from the top, begins to train (Howard and Ruder 2018), 0 to 50; 0 trains all from the start.</summary>
+    public int UnfreezeEpochs { get; init; }
+
+    /// <summary>What turns gradients into new weights.</summary>
+    public OptimizerKind Optimizer { get; init; } = OptimizerKind.AdamW;
+
+    /// <summary>The share of its last move that SGD keeps, 0 to 0.99; the other optimizers do not read it.</summary>
+    public double Momentum { get; init; } = 0.9;
 
     /// <summary>Every field with its range, default and help, in the order of the form.</summary>
     public static IReadOnlyList<RecipeField> Fields { get; } = RecipeField.Describe(new RunRecipe());

@@ -16,6 +16,15 @@ public sealed record TrainingPlan(int StepsPerEpoch, int TotalSteps, int WarmupS
     /// <summary>Rows of one optimizer step: the batch size times the accumulated batches.</summary>
     public static int RowsPerStep(RunRecipe recipe) => Math.Max(1, recipe.BatchSize * recipe.GradientAccumulation);
 
+    /// <summary>What gradual unfreezing adds to the head in the end: the blocks that may train, and after all of them the embeddings.</summary>
+    /// <param name="blocks">Blocks of the model.</param>
+    public static int PartsToUnfreeze(RunRecipe recipe, int blocks) => recipe.TrainableLayers switch
+    {
+        TrainableLayers.HeadOnly => 0,
+        TrainableLayers.LastBlocks => Math.Min(recipe.LastBlocks, blocks),
+        _ => blocks + 1,
+    };
+
     public static TrainingPlan For(RunRecipe recipe, int trainRows)
     {
         var perEpoch = (trainRows + RowsPerStep(recipe) - 1) / RowsPerStep(recipe);

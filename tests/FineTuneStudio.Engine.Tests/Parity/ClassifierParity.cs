@@ -136,19 +136,19 @@ public abstract class ClassifierParity : IDisposable
         var plan = new TrainingPlan(StepsPerEpoch: 6, TotalSteps: 6, WarmupSteps: 2, EvaluationSteps: []);
         var trained = model.named_parameters().Select(p => (p.name, p.parameter)).ToList();
         Assert.Equal(golden.GetProperty("no_decay_parameters").EnumerateArray().Select(v => v.GetString()).Order(),
-            trained.Select(p => p.name).Where(n => !FineTune.Decays(n)).Order());
-        using var optimizer = FineTune.AdamWFor(trained, recipe);
+            trained.Select(p => p.name).Where(n => !RecipeOptimizer.Decays(n)).Order());
+        using var optimizer = RecipeOptimizer.For(trained, recipe);
         var step = 0;
         foreach (var expected in golden.GetProperty("steps").EnumerateArray())
         {
             var rate = recipe.LearningRate * plan.Factor(Schedule.Linear, step);
             Assert.Equal(expected.GetProperty("lr").GetDouble(), rate, 12);
-            foreach (var group in optimizer.ParamGroups) group.LearningRate = rate;
+            optimizer.SetRate(rate);
             var loss = F.cross_entropy(model.call(ids, mask, types), labels);
             deviations.Relative("trainer: losses", $"loss at step {step}", expected.GetProperty("loss").GetDouble(), loss.item<float>(), 1e-4);
             loss.backward();
             deviations.Relative("trainer: gradient norms before clipping", $"norm at step {step}", expected.GetProperty("grad_norm_before_clip").GetDouble(), nn.utils.clip_grad_norm_(model.parameters(), 1.0), 1e-4);
-            optimizer.step();
+            optimizer.Step();
             model.zero_grad();
             step++;
         }

@@ -178,4 +178,37 @@ public class PreFlightTests
         Silent("class-weights-inert", balanced, Ordinary with { RowsOfLabels = [10, 11] });
         Silent("class-weights-inert", balanced);
     }
+
+    [Fact]
+    public void Unfreezing_that_does_not_begin_or_does_not_end_within_the_run_is_named()
+    {
+        Assert.Equal("Gradual unfreezing reaches only the last 2 blocks of 12 within 3 epochs; for all blocks and the embeddings the run needs 14 epochs.",
+            Single("unfreezing-never-ends", new RunRecipe { UnfreezeEpochs = 1 }).Sentence);
+        Assert.Equal("Gradual unfreezing reaches only the last 1 block of 12 within 5 epochs; for the last 2 blocks the run needs 9 epochs.",
+            Single("unfreezing-never-ends", new RunRecipe { UnfreezeEpochs = 4, Epochs = 5, TrainableLayers = TrainableLayers.LastBlocks, LastBlocks = 2 }).Sentence);
+        Assert.StartsWith("The first block would be unfrozen after 3 epochs, and the run ends after 3, so only the head ever trains;",
+            Single("unfreezing-never-begins", new RunRecipe { UnfreezeEpochs = 3 }).Sentence);
+        Silent("unfreezing-never-ends", new RunRecipe { UnfreezeEpochs = 1, Epochs = 14 });
+        Silent("unfreezing-never-ends", new RunRecipe { UnfreezeEpochs = 4, Epochs = 9, TrainableLayers = TrainableLayers.LastBlocks, LastBlocks = 2 });
+    }
+
+    [Fact]
+    public void What_a_head_alone_cannot_use_is_inert()
+    {
+        var head = new RunRecipe { TrainableLayers = TrainableLayers.HeadOnly, LayerDecay = 0.9, UnfreezeEpochs = 1 };
+        Assert.Equal("Layer-wise rate decay is 0.9 but has no effect, because only the head trains.", Single("layer-decay-inert", head).Sentence);
+        Assert.Equal("Epochs per unfrozen block is 1 but has no effect, because trainable layers leaves only the head to train.", Single("unfreezing-inert", head).Sentence);
+        Assert.Equal("A layer-wise rate decay of 0.5 over 12 blocks leaves the embeddings with 1.22e-4 of the learning rate; the lowest blocks will hardly move.",
+            Single("layer-decay-steep", new RunRecipe { LayerDecay = 0.5 }).Sentence);
+        Silent("layer-decay-steep", new RunRecipe { LayerDecay = 0.9 });
+    }
+
+    [Fact]
+    public void Momentum_without_sgd_and_a_small_rate_with_it_are_named()
+    {
+        Assert.Equal("Momentum is 0.5 but has no effect, because the optimizer is AdamW.", Single("momentum-inert", new RunRecipe { Momentum = 0.5 }).Sentence);
+        var sgd = new RunRecipe { Optimizer = OptimizerKind.Sgd };
+        Assert.Equal("The learning rate is 5e-5; SGD moves weights by the bare gradient and usually needs 1e-3 to 1e-1.", Single("rate-low-for-sgd", sgd).Sentence);
+        Assert.Empty(PreFlight.Check(sgd with { LearningRate = 0.01, Momentum = 0.5 }, Ordinary));
+    }
 }

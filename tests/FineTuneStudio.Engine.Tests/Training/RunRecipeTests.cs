@@ -39,6 +39,9 @@ public class RunRecipeTests
         { "EvaluationsPerEpoch", "51", "Evaluations per epoch is 51; expected a whole number from 0 to 50." },
         { "GradientAccumulation", "65", "Accumulated batches is 65; expected a whole number from 1 to 64." },
         { "LabelSmoothing", "0.6", "Label smoothing is 0.6; expected a number from 0 to 0.5." },
+        { "LayerDecay", "0.4", "Layer-wise rate decay is 0.4; expected a number from 0.5 to 1." },
+        { "UnfreezeEpochs", "51", "Epochs per unfrozen block is 51; expected a whole number from 0 to 50." },
+        { "Momentum", "1", "Momentum is 1; expected a number from 0 to 0.99." },
         { "FocalGamma", "-1", "Focal loss gamma is -1; expected a number from 0 to 5." },
         { "EarlyStoppingPatience", "-2", "Early stopping patience is -2; expected a whole number from 0 to 100." },
     };
@@ -68,6 +71,7 @@ public class RunRecipeTests
             Dropout = 0.21, GradientClipping = 0, TrainableLayers = TrainableLayers.LastBlocks, LastBlocks = 2, Seed = 5, EvaluationsPerEpoch = 4,
             EarlyStoppingPatience = 9, Metric = SelectionMetric.ValidationLoss,
             GradientAccumulation = 4, LabelSmoothing = 0.1, ClassWeights = ClassWeighting.Balanced, FocalGamma = 2,
+            LayerDecay = 0.9, UnfreezeEpochs = 1, Optimizer = OptimizerKind.Sgd, Momentum = 0.5,
         };
         Assert.All(RunRecipe.Fields, f => Assert.False(f.IsDefault(changed), f.Name));
         Assert.Equal(changed, RunRecipe.FromJson(changed.ToJson()));
