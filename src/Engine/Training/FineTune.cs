@@ -304,10 +304,7 @@ public static class FineTune
         {
             if (tokenizer.LargestId >= model.Config.VocabularySize)
                 throw new TrainingException($"The tokenizer has token number {tokenizer.LargestId}, but the model's table ends at {model.Config.VocabularySize - 1}; the folder mixes files of two models.");
-            if (recipe.MaxLength > model.Config.MaxPositions)
-                throw new TrainingException($"Max length is {recipe.MaxLength} tokens but the base model has only {model.Config.MaxPositions} positions; set it to {model.Config.MaxPositions} or less.");
-            if (recipe.TrainableLayers == TrainableLayers.LastBlocks && recipe.LastBlocks > model.Config.Layers)
-                throw new TrainingException($"Last blocks is {recipe.LastBlocks} but the base model has {model.Config.Layers} blocks.");
+            CheckSizes(recipe, model.Config);
         }
 
         private string DataSha256()
@@ -326,6 +323,15 @@ public static class FineTune
             optimizer?.Dispose();
             model?.Dispose();
         }
+    }
+
+    /// <exception cref="TrainingException">The recipe asks for more tokens or blocks than the model has.</exception>
+    internal static void CheckSizes(RunRecipe recipe, EncoderConfig model)
+    {
+        if (recipe.MaxLength > model.MaxPositions)
+            throw new TrainingException($"Max length is {recipe.MaxLength} tokens but the base model has only {model.MaxPositions} positions; set it to {model.MaxPositions} or less.");
+        if (recipe.TrainableLayers == TrainableLayers.LastBlocks && recipe.LastBlocks > model.Layers)
+            throw new TrainingException($"Last blocks is {recipe.LastBlocks} but the base model has {model.Layers} blocks.");
     }
 
     private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);

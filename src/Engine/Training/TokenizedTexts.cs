@@ -19,18 +19,25 @@ internal sealed class TokenizedTexts
         Parallel.For(0, texts.Count, new ParallelOptions { CancellationToken = cancel }, i => ids[i] = tokenizer.EncodeIds(texts[i], maxLength));
     }
 
+    /// <summary>Rows that are tokenised already.</summary>
+    /// <param name="padId">Fills the shorter rows of a batch.</param>
+    public TokenizedTexts(int[][] ids, IReadOnlyList<int> labels, int padId) => (this.ids, Labels, this.padId) = (ids, labels, padId);
+
     public int Count => ids.Length;
 
     public IReadOnlyList<int> Labels { get; }
 
     /// <summary>Rows of each batch of one epoch; the same seed and epoch give the same batches.</summary>
-    public IReadOnlyList<int[]> TrainBatches(int batchSize, int seed, int epoch)
+    public IReadOnlyList<int[]> TrainBatches(int batchSize, int seed, int epoch) => TrainBatches([.. ids.Select(row => row.Length)], batchSize, seed, epoch);
+
+    /// <summary>The same of rows whose lengths alone are known.</summary>
+    public static IReadOnlyList<int[]> TrainBatches(IReadOnlyList<int> lengths, int batchSize, int seed, int epoch)
     {
         var random = new Random(unchecked(seed * 31 + epoch * 1_000_003));
-        var rows = Enumerable.Range(0, Count).ToArray();
+        var rows = Enumerable.Range(0, lengths.Count).ToArray();
         random.Shuffle(rows);
         var batches = rows.Chunk(batchSize * BatchesSortedTogether)
-            .SelectMany(chunk => chunk.OrderByDescending(row => ids[row].Length).Chunk(batchSize)).ToArray();
+            .SelectMany(chunk => chunk.OrderByDescending(row => lengths[row]).Chunk(batchSize)).ToArray();
         random.Shuffle(batches);
         return batches;
     }
