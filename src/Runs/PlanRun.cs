@@ -60,10 +60,8 @@ public sealed class PlanRun(IDbContextFactory<StudioDb> databases, ProjectAccess
         {
             await using var own = await databases.CreateDbContextAsync();
             var rows = await TrainingRows.Read(own, split);
-            Tokenizer tokenizer;
-            try { tokenizer = Tokenizer.Load(folder.BaseModel(model.StoredAs)); }
+            try { return Tokenizer.Load(folder.BaseModel(model.StoredAs)).CountTokens([.. rows.Train.Select(r => r.Text)]); }
             catch (Exception e) when (e is IOException or TokenizerFileException) { throw new ArgumentException($"The files of the base model “{model.Name}” cannot be read on the server: {e.Message} Choose another base model, or import this one again.", e); }
-            return [.. rows.Train.Select(r => tokenizer.CountTokens(r.Text))];
         });
         return new(choice.Train, choice.Validation, choice.Labels.Count(l => l.Train > 0), lengths, model.MaxPositions, model.Blocks,
             model.SuggestedLearningRate, model.Origin.ToString().ToLowerInvariant(), [.. choice.Labels.Select(l => l.Train)]);

@@ -81,8 +81,11 @@ sealed record PostProcessor(IReadOnlyList<TemplatePiece> Single, IReadOnlyList<T
                 }
                 JsonElement token = piece.GetProperty("SpecialToken");
                 JsonElement entry = special.GetProperty(Json.Text(token, "id") ?? "");
-                foreach (var (id, spelling) in entry.GetProperty("ids").EnumerateArray().Zip(entry.GetProperty("tokens").EnumerateArray()))
-                    pieces.Add(new(spelling.GetString()!, Json.Id(id, spelling.GetString()), -1, token.GetProperty("type_id").GetInt32()));
+                foreach (var (id, written) in entry.GetProperty("ids").EnumerateArray().Zip(entry.GetProperty("tokens").EnumerateArray()))
+                {
+                    string spelling = written.GetString() ?? throw new TokenizerFileException("tokenizer.json has a template with a special token that has no name.");
+                    pieces.Add(new(spelling, Json.Id(id, spelling), -1, token.GetProperty("type_id").GetInt32()));
+                }
             }
             return pieces;
         }
@@ -95,9 +98,9 @@ sealed record PostProcessor(IReadOnlyList<TemplatePiece> Single, IReadOnlyList<T
     public int Added(bool pair) => (pair ? Pair : Single).Count(p => p.Token is not null);
 
     /// <summary>The ids of one text with the special tokens around it.</summary>
-    public int[] Process(List<int> text)
+    public int[] Process(ReadOnlySpan<int> text)
     {
-        List<int> ids = new(text.Count + Single.Count);
+        List<int> ids = new(text.Length + Single.Count);
         foreach (TemplatePiece piece in Single)
         {
             if (piece.Token is null) ids.AddRange(text);

@@ -26,7 +26,10 @@ sealed class TokenList
 
     public void Clear()
     {
-        RemoveFrom(0);
+        Ids.Clear();
+        Tokens.Clear();
+        Offsets.Clear();
+        Words.Clear();
         Word = 0;
     }
 

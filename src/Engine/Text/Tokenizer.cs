@@ -1,3 +1,6 @@
+using System.Runtime.ExceptionServices;
+using System.Runtime.InteropServices;
+
 namespace FineTuneStudio.Engine.Text;
 
 /// <summary>
@@ -122,29 +125,38 @@ public sealed class Tokenizer
     {
         int specials = parts.PostProcessor.Added(pair: false);
         if (maxLength < specials) throw new ArgumentException($"The maximum length is {maxLength}; the special tokens alone need {specials}.", nameof(maxLength));
-        List<int> cut = Cut(text).Ids;
-        if (cut.Count > maxLength - specials) cut.RemoveRange(maxLength - specials, cut.Count - (maxLength - specials));
-        return parts.PostProcessor.Process(cut);
+        ReadOnlySpan<int> ids = CollectionsMarshal.AsSpan(Cut(text).Ids);
+        return parts.PostProcessor.Process(ids[..Math.Min(ids.Length, maxLength - specials)]);
     }
 
     /// <summary>Encodes many texts, on all processors; the results are in the order of the texts.</summary>
-    public Encoding[] EncodeBatch(IReadOnlyList<string> texts, int maxLength = int.MaxValue, CancellationToken cancel = default)
+    public Encoding[] EncodeBatch(IReadOnlyList<string> texts, int maxLength = int.MaxValue, CancellationToken cancel = default) =>
+        OnAllProcessors(texts, text => Encode(text, maxLength), cancel);
+
+    /// <summary>The ids of many texts, each as <see cref="EncodeIds(string, int)"/> gives them, on all processors.</summary>
+    public int[][] EncodeIds(IReadOnlyList<string> texts, int maxLength = int.MaxValue, CancellationToken cancel = default) =>
+        OnAllProcessors(texts, text => EncodeIds(text, maxLength), cancel);
+
+    static T[] OnAllProcessors<T>(IReadOnlyList<string> texts, Func<string, T> encode, CancellationToken cancel)
     {
-        Encoding[] encodings = new Encoding[texts.Count];
-        Parallel.For(0, texts.Count, new ParallelOptions { CancellationToken = cancel }, i => encodings[i] = Encode(texts[i], maxLength));
-        return encodings;
+        T[] results = new T[texts.Count];
+        try
+        {
+            Parallel.For(0, texts.Count, new ParallelOptions { CancellationToken = cancel }, i => results[i] = encode(texts[i]));
+        }
+        catch (AggregateException e)
+        {
+            // The same fault as of one text alone, so that it is caught and worded the same.
+            ExceptionDispatchInfo.Throw(e.InnerExceptions[0]);
+        }
+        return results;
     }
 
     /// <summary>Tokens of a text with its special tokens, before any cutting.</summary>
     public int CountTokens(string text) => Cut(text).Ids.Count + parts.PostProcessor.Added(pair: false);
 
     /// <summary>Tokens of each text with its special tokens, before any cutting, on all processors.</summary>
-    public int[] CountTokens(IReadOnlyList<string> texts, CancellationToken cancel = default)
-    {
-        int[] counts = new int[texts.Count];
-        Parallel.For(0, texts.Count, new ParallelOptions { CancellationToken = cancel }, i => counts[i] = CountTokens(texts[i]));
-        return counts;
-    }
+    public int[] CountTokens(IReadOnlyList<string> texts, CancellationToken cancel = default) => OnAllProcessors(texts, CountTokens, cancel);
 
     /// <summary>Text of a list of ids; one that no token has is left out.</summary>
     public string Decode(IEnumerable<int> ids, bool skipSpecialTokens = true)

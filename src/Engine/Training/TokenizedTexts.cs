@@ -15,8 +15,7 @@ internal sealed class TokenizedTexts
 
     public TokenizedTexts(IReadOnlyList<string> texts, IReadOnlyList<int> labels, Tokenizer tokenizer, int maxLength, CancellationToken cancel = default)
     {
-        (Labels, padId, ids) = (labels, tokenizer.PadId, new int[texts.Count][]);
-        Parallel.For(0, texts.Count, new ParallelOptions { CancellationToken = cancel }, i => ids[i] = tokenizer.EncodeIds(texts[i], maxLength));
+        (Labels, padId, ids) = (labels, tokenizer.PadId, tokenizer.EncodeIds(texts, maxLength, cancel));
     }
 
     /// <summary>Rows that are tokenised already.</summary>

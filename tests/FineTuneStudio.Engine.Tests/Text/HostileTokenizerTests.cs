@@ -10,7 +10,7 @@ public sealed class HostileTokenizerTests : IDisposable
 
     Tokenizer Load(string json)
     {
-        File.WriteAllText(folder.File("tokenizer.json"), json);
+        File.WriteAllBytes(folder.File("tokenizer.json"), System.Text.Encoding.UTF8.GetBytes(json));
         return Tokenizer.Load(folder.Path);
     }
 

@@ -88,6 +88,20 @@ public sealed class TokenizerTests : IDisposable
         Encoding[] batch = tokenizer.EncodeBatch(texts, 12);
         for (int i = 0; i < texts.Length; i++) Assert.Equal(tokenizer.Encode(texts[i], 12).Ids, batch[i].Ids);
         Assert.Equal(batch.Select((_, i) => tokenizer.CountTokens(texts[i])), tokenizer.CountTokens(texts));
+        Assert.Equal(batch.Select(b => b.Ids), tokenizer.EncodeIds(texts, 12));
+        Assert.StartsWith("The maximum length is 1; the special tokens alone need 2.", Assert.Throws<ArgumentException>(() => tokenizer.EncodeIds(texts, 1)).Message);
+    }
+
+    [Fact]
+    public void Ids_alone_are_those_of_the_encoding_and_cutting_them_leaves_nothing_behind()
+    {
+        Tokenizer tokenizer = FromVocabulary();
+        Encoding before = tokenizer.Encode("hello world!");
+        Assert.Equal([2, 5, 3], tokenizer.EncodeIds("hello hello world", 3));
+        Encoding after = tokenizer.Encode("hello world!");
+        Assert.Equal(before.Tokens, after.Tokens);
+        Assert.Equal(before.Offsets, after.Offsets);
+        Assert.Equal(before.WordIds, after.WordIds);
     }
 
     [Fact]
@@ -131,6 +145,7 @@ public sealed class TokenizerTests : IDisposable
     [InlineData("""{"added_tokens":[{"id":1,"content":"<s>"}],"model":{"type":"WordPiece","vocab":{"[UNK]":0,"a":1}}}""", "The tokenizer gives the id 1 to two tokens, \"a\" and \"<s>\".")]
     [InlineData("""{"added_tokens":[{"id":5,"content":"a"}],"model":{"type":"WordPiece","vocab":{"[UNK]":0,"a":1}}}""", "The tokenizer gives the added token \"a\" the id 5, but its vocabulary gives it 1.")]
     [InlineData("""{"model":{"type":"WordPiece","vocab":{"[UNK]":0}},"post_processor":{"type":"TemplateProcessing","special_tokens":{},"single":[],"pair":[]}}""", "tokenizer.json has a template that leaves out the text it is for.")]
+    [InlineData("""{"model":{"type":"WordPiece","vocab":{"[UNK]":0}},"post_processor":{"type":"TemplateProcessing","special_tokens":{"s":{"ids":[0],"tokens":[null]}},"single":[{"SpecialToken":{"id":"s","type_id":0}},{"Sequence":{"id":"A","type_id":0}}],"pair":[]}}""", "tokenizer.json has a template with a special token that has no name.")]
     [InlineData("""{"added_tokens":[{"id":7}],"model":{"type":"WordPiece","vocab":{"[UNK]":0}}}""", "The added token with the id 7 has no content.")]
     [InlineData("[]", "tokenizer.json holds no JSON object.")]
     [InlineData("{\n\"model\": nothing", "tokenizer.json is no valid JSON near line 2.")]
