@@ -9,6 +9,7 @@ public static class RunsSlice
         services.AddSingleton<TokenCounts>();
         services.AddHostedService<Trainer>();
         services.AddScoped<PlanRun>();
+        services.AddScoped<MeasureStep>();
         services.AddScoped<LaunchRun>();
         services.AddScoped<StopRun>();
         services.AddScoped<RestartRun>();

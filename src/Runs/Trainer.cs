@@ -47,8 +47,7 @@ public sealed class Trainer(IDbContextFactory<StudioDb> databases, StudioFolder 
 
     private void Work(CancellationToken stopping)
     {
-        // Pages go first. On Linux this is the thread's own nice value, which the engine's threads inherit; .NET's priorities do nothing there.
-        if (OperatingSystem.IsLinux()) SetPriority(0, 0, 5); else Thread.CurrentThread.Priority = ThreadPriority.BelowNormal;
+        PagesGoFirst();
         while (!stopping.IsCancellationRequested)
             try
             {
@@ -56,7 +55,14 @@ public sealed class Trainer(IDbContextFactory<StudioDb> databases, StudioFolder 
                 int? next;
                 using (var db = databases.CreateDbContext())
                     next = db.Runs.Where(r => r.State == RunState.Queued).OrderBy(r => r.QueuedAt).ThenBy(r => r.Id).Select(r => (int?)r.Id).FirstOrDefault();
-                if (next is { } id) { swept = false; Train(id, stopping); swept = true; } else signals.WaitForWork(stopping);
+                if (next is { } id)
+                {
+                    using var machine = signals.TakeToTrain(stopping);
+                    swept = false;
+                    Train(id, stopping);
+                    swept = true;
+                }
+                else signals.WaitForWork(stopping);
             }
             catch (OperationCanceledException) when (stopping.IsCancellationRequested) { }
             catch (Exception e)
@@ -64,6 +70,12 @@ public sealed class Trainer(IDbContextFactory<StudioDb> databases, StudioFolder 
                 log.LogError(e, "The trainer could not take the next run");
                 stopping.WaitHandle.WaitOne(TimeSpan.FromSeconds(5));
             }
+    }
+
+    /// Lowers this thread. On Linux by the thread's own nice value, which the engine's threads inherit; .NET's priorities do nothing there.
+    internal static void PagesGoFirst()
+    {
+        if (OperatingSystem.IsLinux()) SetPriority(0, 0, 5); else Thread.CurrentThread.Priority = ThreadPriority.BelowNormal;
     }
 
     private void Train(int id, CancellationToken stopping)

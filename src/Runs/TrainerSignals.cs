@@ -22,6 +22,61 @@ public sealed class TrainerSignals
 
     internal double? SecondsLeft(int runId) => left is { } l && l.RunId == runId && double.IsFinite(l.Seconds) ? l.Seconds : null;
 
+    private readonly Lock machine = new();
+    private bool training;
+    private Measuring? measuring;
+
+    /// Waits until a step that is being measured has stopped: the two would slow each other down and draw from one random generator.
+    internal IDisposable TakeToTrain(CancellationToken cancel)
+    {
+        Measuring? waited;
+        lock (machine) (training, waited) = (true, measuring);
+        var taken = new Training(this);
+        try { waited?.StopAndWait(cancel); }
+        catch { taken.Dispose(); throw; }
+        return taken;
+    }
+
+    /// Whether a run trains, or waits for a step that is being measured to stop.
+    internal bool RunWants { get { lock (machine) return training; } }
+
+    /// Null where a run trains, which trains says, or somebody else measures.
+    internal Measuring? TakeToMeasure(out bool trains)
+    {
+        lock (machine)
+        {
+            trains = training;
+            return training || measuring is not null ? null : measuring = new(this);
+        }
+    }
+
+    private sealed class Training(TrainerSignals signals) : IDisposable
+    {
+        public void Dispose() { lock (signals.machine) signals.training = false; }
+    }
+
+    /// The machine while a step is measured.
+    internal sealed class Measuring(TrainerSignals signals) : IDisposable
+    {
+        private readonly CancellationTokenSource runWaits = new();
+        private readonly TaskCompletionSource over = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        /// Cancelled when a run wants to train.
+        public CancellationToken RunWaits => runWaits.Token;
+
+        public void StopAndWait(CancellationToken cancel)
+        {
+            runWaits.Cancel();
+            over.Task.Wait(cancel);
+        }
+
+        public void Dispose()
+        {
+            lock (signals.machine) signals.measuring = null;
+            over.TrySetResult();
+        }
+    }
+
     private sealed record Request(int RunId, StopRequest What);
 
     private sealed record Estimate(int RunId, double Seconds);

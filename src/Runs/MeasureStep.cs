@@ -1,0 +1,76 @@
+using System.Globalization;
+using FineTuneStudio.Engine.Text;
+using FineTuneStudio.Engine.Training;
+using FineTuneStudio.Engine.Weights;
+using FineTuneStudio.Projects;
+using Microsoft.EntityFrameworkCore;
+
+namespace FineTuneStudio.Runs;
+
+/// A dry run on this machine. The free bytes are those before it.
+public sealed record MeasuredStep(DryRunResult Cost, long? FreeMemoryBytes, long FreeDiskBytes)
+{
+    public bool FitsMemory => FreeMemoryBytes is not { } free || Cost.PeakMemoryBytes <= free;
+
+    public bool FitsDisk => Cost.DiskBytes <= FreeDiskBytes;
+}
+
+public sealed class MeasureStep(IDbContextFactory<StudioDb> databases, ProjectAccess access, PlanRun plan, StudioFolder folder, TrainerSignals signals)
+{
+    internal const string RunTrains = "A run is training on this server, so a step measured now would come out slower than it is; measure when the run is over.";
+    internal const string AnotherMeasures = "A step is being measured on this server already, and two at once would slow each other down; try again in a few seconds.";
+    internal const string RunBegan = "A run began to train, so the measuring was stopped; measure when the run is over.";
+
+    /// Trains a few steps of the recipe and keeps nothing. Throws ArgumentException with the sentence that says why it does not measure.
+    [Needs(Permission.LaunchRun)]
+    public async Task<MeasuredStep> Handle(string projectId, int split, int model, RunRecipe recipe, Action<double>? progress = null, CancellationToken cancel = default)
+    {
+        await access.Require(projectId, Permission.LaunchRun, cancel);
+        DryRunJob job;
+        await using (var db = await databases.CreateDbContextAsync(cancel))
+        {
+            var frozen = await PlanRun.FindSplit(db, projectId, split, cancel);
+            var start = await PlanRun.FindModel(db, projectId, model, cancel);
+            if (!start.CanTrain) throw new ArgumentException($"“{start.Name}” cannot be trained here: {start.WhyNot}");
+            var facts = await plan.Facts(db, frozen, start);
+            var blocks = PreFlight.Check(recipe, facts).Where(f => f.Severity == Severity.Block).Select(f => f.Sentence).ToList();
+            if (blocks.Count > 0) throw new ArgumentException(string.Join(" ", blocks));
+            var labels = await TrainingRows.LabelsOf(db, frozen, cancel);
+            job = new(recipe, folder.BaseModel(start.StoredAs), labels.Count, facts.TokenLengths, facts.ValidationRows);
+        }
+
+        using var machine = signals.TakeToMeasure(out var trains) ?? throw new ArgumentException(trains ? RunTrains : AnotherMeasures);
+        var (memory, disk) = (FreeMemory(), new DriveInfo(folder.Root).AvailableFreeSpace);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancel, machine.RunWaits);
+        try
+        {
+            return new(await OnItsOwnThread(() => DryRun.Measure(job with { MemoryLimitBytes = memory ?? long.MaxValue }, either.Token, progress)), memory, disk);
+        }
+        catch (OperationCanceledException) when (!cancel.IsCancellationRequested) { throw new ArgumentException(RunBegan); }
+        catch (Exception refused) when (refused is TrainingException or WeightFileException or TokenizerFileException) { throw new ArgumentException(refused.Message, refused); }
+    }
+
+    /// As the trainer's: the engine's threads inherit its priority, so it takes as long as it will there, and pages go first.
+    private static Task<DryRunResult> OnItsOwnThread(Func<DryRunResult> measure)
+    {
+        var done = new TaskCompletionSource<DryRunResult>(TaskCreationOptions.RunContinuationsAsynchronously);
+        new Thread(() =>
+        {
+            Trainer.PagesGoFirst();
+            try { done.SetResult(measure()); }
+            catch (Exception e) { done.SetException(e); }
+        }) { IsBackground = true, Name = "dry run" }.Start();
+        return done.Task;
+    }
+
+    /// What the system can give without swapping, less where a container has a limit of its own; null where neither says.
+    private static long? FreeMemory()
+    {
+        if (!OperatingSystem.IsLinux()) return GC.GetGCMemoryInfo() is var all && all.TotalAvailableMemoryBytes > 0 ? Math.Max(0, all.TotalAvailableMemoryBytes - all.MemoryLoadBytes) : null;
+        var line = File.ReadLines("/proc/meminfo").FirstOrDefault(l => l.StartsWith("MemAvailable:", StringComparison.Ordinal));
+        long? free = line is null ? null : 1024 * long.Parse(line.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture);
+        return Number("/sys/fs/cgroup/memory.max") is { } limit && Number("/sys/fs/cgroup/memory.current") is { } taken ? Math.Min(free ?? long.MaxValue, Math.Max(0, limit - taken)) : free;
+    }
+
+    private static long? Number(string path) => File.Exists(path) && long.TryParse(File.ReadAllText(path).Trim(), CultureInfo.InvariantCulture, out var number) ? number : null;
+}

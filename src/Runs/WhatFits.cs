@@ -1,0 +1,26 @@
+using FineTuneStudio.Engine.Training;
+using FineTuneStudio.Ui;
+
+namespace FineTuneStudio.Runs;
+
+/// What to change in a recipe whose measured cost is more than the machine has.
+public static class WhatFits
+{
+    /// Sentences, the first to try first; none where it fits.
+    public static IReadOnlyList<string> Advice(RunRecipe recipe, MeasuredStep measured)
+    {
+        var (cost, advice) = (measured.Cost, new List<string>());
+        if (!measured.FitsMemory)
+        {
+            if (recipe.BatchSize > 1)
+                advice.Add(recipe.GradientAccumulation * 2 <= 64 && recipe.BatchSize % 2 == 0
+                    ? $"Halve the batch size to {recipe.BatchSize / 2} and double the accumulated batches to {recipe.GradientAccumulation * 2}: each step still learns from {Say.Count(recipe.BatchSize * recipe.GradientAccumulation, "row")}, in about half the memory of a batch."
+                    : $"Halve the batch size to {recipe.BatchSize / 2}: a batch then takes about half its memory.");
+            if (cost.LongestTokens > 16) advice.Add($"Set max length to {cost.LongestTokens / 2}: the longest batch has {cost.LongestTokens} tokens, and longer texts are then cut.");
+        }
+        if ((!measured.FitsMemory || !measured.FitsDisk) && recipe.TrainableLayers != TrainableLayers.HeadOnly)
+            advice.Add("Train fewer layers: gradients and the optimizer's state are kept only for those that train.");
+        if (!measured.FitsDisk) advice.Add($"Free {Say.Bytes(cost.DiskBytes - measured.FreeDiskBytes)} on the server's disk, for example by removing the folders of old runs' models that nobody uses.");
+        return advice;
+    }
+}

@@ -1,0 +1,39 @@
+using FineTuneStudio.Tests.Shell;
+using Microsoft.Playwright;
+
+namespace FineTuneStudio.Tests.Runs;
+
+[Trait("Cost", "Slow")]
+public sealed class StepCostTests(StudioFixture app, Browser browser) : IClassFixture<StudioFixture>, IClassFixture<Browser>
+{
+    [Fact]
+    public async Task A_step_is_measured_in_the_browser_and_goes_stale_when_a_setting_changes()
+    {
+        var scene = await Scene.Make(app, "Cost", rows: 900);
+        var page = await browser.Open(app.Url);
+        var errors = new List<string>();
+        page.Console += (_, m) => { if (m.Type == "error") errors.Add(m.Text); };
+        await page.SignIn(scene.Engineer.Mail);
+        await page.GotoAsync($"/p/{scene.Project.Id}/runs/new");
+        var cost = page.GetByRole(AriaRole.Region, new() { Name = "What it will cost here" });
+        await cost.GetByRole(AriaRole.Button, new() { Name = "Measure a step" }).ClickAsync();
+        await Assertions.Expect(cost.GetByText("It fits on this machine.")).ToBeVisibleAsync(new() { Timeout = 60_000 });
+        await Assertions.Expect(cost.Locator("dl")).ToContainTextAsync("The whole runabout");
+        await Assertions.Expect(cost.Locator("[data-stale=no]")).ToBeVisibleAsync();
+        await Look.At(page, "step-cost");
+
+        await page.GetByLabel("Batch size", new() { Exact = true }).FillAsync("32");
+        await Assertions.Expect(cost.GetByText("Settings were changed after this was measured, so it is out of date; measure again.")).ToBeVisibleAsync();
+        await Assertions.Expect(cost.Locator("[data-stale=yes]")).ToBeVisibleAsync();
+        await Look.At(page, "step-cost-stale");
+        await page.GetByLabel("Batch size", new() { Exact = true }).FillAsync("16");
+        await Assertions.Expect(cost.Locator("[data-stale=no]")).ToBeVisibleAsync();
+
+        await cost.GetByRole(AriaRole.Button, new() { Name = "Measure again" }).ClickAsync();
+        await cost.GetByRole(AriaRole.Button, new() { Name = "Cancel the measuring" }).ClickAsync();
+        await Assertions.Expect(cost.GetByRole(AriaRole.Button, new() { Name = "Measure again" })).ToBeEnabledAsync(new() { Timeout = 30_000 });
+        await page.GetByLabel("Batch size", new() { Exact = true }).FillAsync("many");
+        await Assertions.Expect(cost.GetByRole(AriaRole.Button, new() { Name = "Measure again" })).ToBeDisabledAsync();
+        Assert.Empty(errors);
+    }
+}
