@@ -129,7 +129,7 @@ public sealed record RecipeField
         [
             Whole("Epochs", "Epochs", training, 1, 100, "passes", "How many times the run goes through all train rows.",
                 r => r.Epochs, (r, v) => r with { Epochs = v }),
-            Whole("BatchSize", "Batch size", training, 1, 512, "rows", "How many rows each step learns from; larger is steadier, smaller takes more steps.",
+            Whole("BatchSize", "Batch size", training, 1, 512, "rows", "How many rows the model reads at once, and learns from in each step; larger is steadier, smaller takes more steps and less memory.",
                 r => r.BatchSize, (r, v) => r with { BatchSize = v }),
             Whole("MaxLength", "Max length", training, 8, 512, "tokens", "Texts longer than this many tokens are cut at the end.",
                 r => r.MaxLength, (r, v) => r with { MaxLength = v }),
@@ -137,7 +137,7 @@ public sealed record RecipeField
                 r => r.Seed, (r, v) => r with { Seed = v }),
             Number("LearningRate", "Learning rate", rate, 1e-7, 1, null, "How far each step moves the weights; pretrained models usually want 1e-5 to 1e-4.",
                 r => r.LearningRate, (r, v) => r with { LearningRate = v }),
-            Number("WarmupRatio", "Warm-up", rate, 0, 0.5, "share of the run", "The share of all steps over which the learning rate climbs from zero.",
+            Number("WarmupRatio", "Warm-up", rate, 0, 0.5, "share of the run", "The share of all steps over which the learning rate climbs to its full value.",
                 r => r.WarmupRatio, (r, v) => r with { WarmupRatio = v }),
             Choice("Schedule", "Schedule", rate, [new("Linear", "Linear to zero"), new("Cosine", "Cosine to zero"), new("Constant", "Constant"), new("Polynomial", "Quadratic to zero"), new("OneCycle", "One cycle")],
                 "How the learning rate falls after warm-up; one cycle rises and falls as half cosines.", r => r.Schedule, (r, v) => r with { Schedule = v }),

@@ -33,7 +33,7 @@ public sealed record RunRecipe
     /// <summary>Peak learning rate, 1e-7 to 1; with <see cref="LayerDecay"/> that of the head.</summary>
     public double LearningRate { get; init; } = 5e-5;
 
-    /// <summary>Rows a step, 1 to 512.</summary>
+    /// <summary>Rows that go through the model at once, 1 to 512; with <see cref="GradientAccumulation"/> at 1 also the rows of a step.</summary>
     public int BatchSize { get; init; } = 16;
 
     /// <summary>Tokens a text may have, special tokens included, 8 to 512; longer texts are cut.</summary>

@@ -1,3 +1,4 @@
+using FineTuneStudio.Engine.Training;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Playwright;
 
@@ -51,6 +52,45 @@ public sealed class RunPageTests(StudioFixture app, Browser browser) : IClassFix
         await Assertions.Expect(late.GetByRole(AriaRole.Link, new() { Name = "Run 1", Exact = true })).ToBeVisibleAsync();
         await Snap(late, "runs-390");
         Assert.Empty(errors);
+    }
+
+    [Fact]
+    public async Task Advanced_settings_are_folded_until_wanted_checked_before_the_launch_and_stored_with_the_run()
+    {
+        var scene = await Scene.Make(app, "Advanced");
+        var page = await browser.Open(app.Url);
+        await page.SignIn(scene.Engineer.Mail);
+        await page.GotoAsync($"/p/{scene.Project.Id}/runs/new");
+        ILocator Field(string label) => page.GetByLabel(label, new() { Exact = true });
+        await Assertions.Expect(page.GetByText("Advanced · 8 settings, all at their default")).ToBeVisibleAsync();
+        await Assertions.Expect(Field("Label smoothing")).ToBeHiddenAsync();
+        await page.GetByText("Advanced ·").ClickAsync();
+        await Field("Label smoothing").FillAsync("0.1");
+        await Field("Focal loss gamma").FillAsync("2");
+        await Assertions.Expect(page.Locator("[data-finding=contradiction]")).ToContainTextAsync("set one of the two to 0");
+        await Assertions.Expect(page.GetByRole(AriaRole.Button, new() { Name = "Launch the run" })).ToBeDisabledAsync();
+        await page.Locator("[data-field=FocalGamma]").GetByRole(AriaRole.Button, new() { Name = "Reset to 0", Exact = true }).ClickAsync();
+        await Field("Class weights").SelectOptionAsync("Balanced");
+        await Assertions.Expect(page.Locator("[data-finding=class-weights-inert]")).ToContainTextAsync("every label has");
+        await Field("Class weights").SelectOptionAsync("None");
+        await Field("Accumulated batches").FillAsync("2");
+        await Field("Optimizer").SelectOptionAsync("Adafactor");
+        await Assertions.Expect(page.Locator(".facts").Filter(new() { HasText = "Rows a step" })).ToContainTextAsync("32, in 2 batches");
+        await Assertions.Expect(page.GetByText("Advanced · 3 of 8 settings changed")).ToBeVisibleAsync();
+        await Assertions.Expect(page.Locator(".changes").First).ToContainTextAsync("Optimizer: AdamW → Adafactor");
+        foreach (var width in new[] { 1280, 390 })
+        {
+            await page.SetViewportSizeAsync(width, 900);
+            await page.WaitForTimeoutAsync(300);
+            await Snap(page, $"new-run-advanced-{width}");
+            Assert.Empty(await Shell.PageFaults.Find(page));
+        }
+        await page.GetByRole(AriaRole.Button, new() { Name = "Launch the run" }).ClickAsync();
+        await page.WaitForURLAsync("**/runs/1");
+        await Assertions.Expect(page.Locator("[data-state=Finished]").First).ToBeVisibleAsync(new() { Timeout = 60_000 });
+        await using var db = app.Db;
+        var recipe = RunRecipe.FromJson((await db.Runs.SingleAsync(r => r.ProjectId == scene.Project.Id)).RecipeJson);
+        Assert.Equal(new() { LabelSmoothing = 0.1, GradientAccumulation = 2, Optimizer = OptimizerKind.Adafactor }, recipe);
     }
 
     [Fact]
