@@ -62,7 +62,9 @@ public static class PreFlight
         if (recipe.BatchSize > facts.TrainRows)
             add(Severity.Warn, "batch-larger-than-data", "BatchSize", $"The batch size is {recipe.BatchSize} but there are only {Count(facts.TrainRows, "train row")}, so every epoch is one step; choose at most {Math.Max(1, facts.TrainRows / 8)}.");
         if (plan.TotalSteps < 20)
-            add(Severity.Warn, "few-steps", "Epochs", $"The whole run is only {Count(plan.TotalSteps, "step")}; a new head rarely learns in fewer than some tens. More epochs or a smaller batch give more steps.");
+            add(Severity.Warn, "few-steps", "Epochs", $"The whole run is only {Count(plan.TotalSteps, "step")}; a new head rarely learns in fewer than some tens. {(recipe.GradientAccumulation > 1 ? "More epochs or fewer accumulated batches" : "More epochs or a smaller batch")} give more steps.");
+        if (recipe.Schedule == Schedule.OneCycle && plan.WarmupSteps == 0)
+            add(Severity.Warn, "one-cycle-without-rise", "WarmupRatio", $"The one-cycle schedule rises during warm-up, and warm-up is 0, so the rate only falls; a warm-up of 0.3 is usual for it.");
         if (facts.TrainRows < 8 * facts.Labels)
             add(Severity.Warn, "few-rows-per-label", null, $"There are {Count(facts.TrainRows, "train row")} for {facts.Labels} labels, fewer than 8 a label on average; expect weak scores on rare labels.");
     }
@@ -126,6 +128,9 @@ public static class PreFlight
             add(Severity.Warn, "unfreezing-never-begins", "UnfreezeEpochs", $"The first block would be unfrozen after {Count(recipe.UnfreezeEpochs, "epoch")}, and the run ends after {recipe.Epochs}, so only the head ever trains; train for more epochs, or set it to 0.");
         else if (reached < parts)
             add(Severity.Warn, "unfreezing-never-ends", "UnfreezeEpochs", $"Gradual unfreezing reaches only the last {Count(reached, "block")} of {facts.Blocks} within {Count(recipe.Epochs, "epoch")}; {(recipe.TrainableLayers == TrainableLayers.All ? "for all blocks and the embeddings" : $"for the last {Count(parts, "block")}")} the run needs {parts * recipe.UnfreezeEpochs + 1} epochs.");
+        var before = recipe.UnfreezeEpochs * recipe.EvaluationsPerEpoch;
+        if (!headOnly && reached > 0 && recipe.EarlyStoppingPatience > 0 && recipe.EarlyStoppingPatience < before)
+            add(Severity.Note, "patience-before-unfreezing", "EarlyStoppingPatience", $"The model is evaluated {before} times before each unfreezing, and early stopping waits for only {recipe.EarlyStoppingPatience} without improvement; it may end the run before the next block gets to learn.");
     }
 
     private static void CheckOptimizer(RunRecipe recipe, Report add)

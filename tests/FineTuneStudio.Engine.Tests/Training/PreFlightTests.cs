@@ -211,4 +211,18 @@ public class PreFlightTests
         Assert.Equal("The learning rate is 5e-5; SGD moves weights by the bare gradient and usually needs 1e-3 to 1e-1.", Single("rate-low-for-sgd", sgd).Sentence);
         Assert.Empty(PreFlight.Check(sgd with { LearningRate = 0.01, Momentum = 0.5 }, Ordinary));
     }
+
+    [Fact]
+    public void A_cycle_that_does_not_rise_and_a_patience_shorter_than_the_wait_for_the_next_block_are_named()
+    {
+        Assert.Equal("The one-cycle schedule rises during warm-up, and warm-up is 0, so the rate only falls; a warm-up of 0.3 is usual for it.",
+            Single("one-cycle-without-rise", new RunRecipe { Schedule = Schedule.OneCycle, WarmupRatio = 0 }).Sentence);
+        Silent("one-cycle-without-rise", new RunRecipe { Schedule = Schedule.OneCycle });
+        var slow = new RunRecipe { UnfreezeEpochs = 2, Epochs = 27 };
+        Assert.Equal("The model is evaluated 4 times before each unfreezing, and early stopping waits for only 3 without improvement; it may end the run before the next block gets to learn.",
+            Single("patience-before-unfreezing", slow).Sentence);
+        Silent("patience-before-unfreezing", slow with { EarlyStoppingPatience = 4 });
+        var small = Ordinary with { TrainRows = 40, Labels = 2, TokenLengths = [10] };
+        Assert.EndsWith("More epochs or fewer accumulated batches give more steps.", Single("few-steps", new RunRecipe { BatchSize = 4, GradientAccumulation = 4 }, small).Sentence);
+    }
 }
