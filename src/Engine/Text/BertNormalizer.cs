@@ -18,7 +18,7 @@ sealed class BertNormalizer(bool cleanText, bool handleChineseChars, bool stripA
 
     public override MappedText Normalize(MappedText text)
     {
-        MappedText result = new(text.Length + 8);
+        MappedText result = new(text.Length + 8, text.Most);
         List<int> parts = [];
         ReadOnlySpan<char> chars = text.Chars;
         ReadOnlySpan<int> origins = text.Origins;

@@ -12,6 +12,8 @@ sealed class BpeModel : TokenModel
     /// <summary>Words whose merged form is kept, and the longest of them; texts repeat few words often.</summary>
     const int MostCached = 10_000, LongestCached = 64;
 
+    const int LongestAffix = 100;
+
     readonly record struct Symbol(int Id, string Token, int Start, int End);
 
     readonly Dictionary<string, int>.AlternateLookup<ReadOnlySpan<char>> vocabulary;
@@ -27,6 +29,8 @@ sealed class BpeModel : TokenModel
     public BpeModel(Dictionary<string, int> vocabulary, IEnumerable<(string Left, string Right)> merges, BpeSettings settings, string file = "tokenizer.json") : base(vocabulary)
     {
         this.settings = settings;
+        if (Math.Max(settings.Prefix.Length, settings.Suffix.Length) is > LongestAffix and var affix)
+            throw new TokenizerFileException($"{file} has a continuing_subword_prefix or end_of_word_suffix of {affix} characters; more than {LongestAffix} are refused.");
         this.vocabulary = vocabulary.GetAlternateLookup<ReadOnlySpan<char>>();
         foreach (var (token, id) in vocabulary) tokens[id] = token;
         int rank = 0;

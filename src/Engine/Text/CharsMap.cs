@@ -12,6 +12,9 @@ sealed class CharsMap : Normalizer
     /// <summary>Longest grapheme in UTF-8 bytes that is looked up as a whole; longer ones go character by character.</summary>
     const int LongestGrapheme = 5;
 
+    /// <summary>Longest replacement in UTF-8 bytes. The longest of NFKC has 33.</summary>
+    const int LongestReplacement = 256;
+
     readonly uint[] trie;
     readonly byte[] replacements;
 
@@ -54,6 +57,7 @@ sealed class CharsMap : Normalizer
                 }
             }
             i += length;
+            if (to.Count > text.Most) throw text.TooLong();
         }
         return changed ? text.Transform(to) : text;
     }
@@ -66,7 +70,9 @@ sealed class CharsMap : Normalizer
         if (found < 0 || found > replacements.Length) return false;
         ReadOnlySpan<byte> rest = replacements.AsSpan(found);
         int end = rest.IndexOf((byte)0);
-        string text = System.Text.Encoding.UTF8.GetString(end < 0 ? rest : rest[..end]);
+        if (end >= 0) rest = rest[..end];
+        if (rest.Length > LongestReplacement) throw new TokenizerFileException($"tokenizer.json has a precompiled_charsmap that replaces a character by {rest.Length} bytes; more than {LongestReplacement} are refused.");
+        string text = System.Text.Encoding.UTF8.GetString(rest);
 
         int before = to.Count, old = MappedText.CountCodes(part), count = MappedText.CountCodes(text);
         for (int i = 0; i < text.Length;)

@@ -5,8 +5,8 @@ namespace FineTuneStudio.Engine.Text;
 /// <summary>Reads entries of tokenizer files, which leave out what has its usual value.</summary>
 static class Json
 {
-    /// <summary>Most levels of "Sequence" inside each other; published files have two.</summary>
-    const int MaxDepth = 8;
+    /// <summary>Most levels of "Sequence" inside each other, and most steps of one; published files have two, and a dozen.</summary>
+    const int MaxDepth = 8, MaxSteps = 64;
 
     public static string? Text(JsonElement element, string name) =>
         element.ValueKind == JsonValueKind.Object && element.TryGetProperty(name, out JsonElement value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
@@ -24,9 +24,13 @@ static class Json
 
     static readonly JsonElement Null = JsonDocument.Parse("null").RootElement;
 
-    public static IEnumerable<JsonElement> Sequence(JsonElement element, string name, int depth) => depth < MaxDepth
-        ? element.GetProperty(name).EnumerateArray()
-        : throw new TokenizerFileException($"tokenizer.json nests {name} more than {MaxDepth} deep.");
+    public static IEnumerable<JsonElement> Sequence(JsonElement element, string name, int depth)
+    {
+        if (depth >= MaxDepth) throw new TokenizerFileException($"tokenizer.json nests {name} more than {MaxDepth} deep.");
+        JsonElement steps = element.GetProperty(name);
+        int count = steps.GetArrayLength();
+        return count <= MaxSteps ? steps.EnumerateArray() : throw new TokenizerFileException($"tokenizer.json has a sequence of {count} {name}; more than {MaxSteps} are refused.");
+    }
 
     /// <summary>The id of a token.</summary>
     /// <exception cref="TokenizerFileException">It is no whole number from 0 that an int can hold.</exception>

@@ -3,19 +3,24 @@ using System.Runtime.InteropServices;
 namespace FineTuneStudio.Engine.Text;
 
 /// <summary>UTF-16 text that remembers, per unit, the index of the code point of the original text that it came from.</summary>
-sealed class MappedText(int capacity)
+/// <param name="most">Units that it may have: what a broken or hostile tokenizer makes of a text is bounded by the text's own length.</param>
+sealed class MappedText(int capacity, int most)
 {
+    /// <summary>Units that a text may come to have for each that it had. The most that Unicode's forms and bytes make of one is 18 and 3.</summary>
+    const int MostGrowth = 100, FreeGrowth = 1024;
+
     readonly List<char> chars = new(capacity);
     readonly List<int> origins = new(capacity);
 
     public int Length => chars.Count;
+    public int Most => most;
     public ReadOnlySpan<char> Chars => CollectionsMarshal.AsSpan(chars);
     public ReadOnlySpan<int> Origins => CollectionsMarshal.AsSpan(origins);
 
     /// <summary>A text as it is; <paramref name="origin"/> is the index of its first code point.</summary>
     public static MappedText Of(ReadOnlySpan<char> text, int origin)
     {
-        MappedText mapped = new(text.Length);
+        MappedText mapped = new(text.Length, (int)Math.Min(Array.MaxLength, FreeGrowth + (long)MostGrowth * text.Length));
         mapped.chars.AddRange(text);
         CollectionsMarshal.SetCount(mapped.origins, text.Length);
         Span<int> origins = CollectionsMarshal.AsSpan(mapped.origins);
@@ -29,6 +34,7 @@ sealed class MappedText(int capacity)
 
     public void Add(char unit, int origin)
     {
+        if (chars.Count >= most) throw TooLong();
         chars.Add(unit);
         origins.Add(origin);
     }
@@ -46,9 +52,13 @@ sealed class MappedText(int capacity)
 
     public void Add(ReadOnlySpan<char> text, ReadOnlySpan<int> from)
     {
+        if (text.Length > most - chars.Count) throw TooLong();
         chars.AddRange(text);
         origins.AddRange(from);
     }
+
+    public TokenizerFileException TooLong() =>
+        new($"tokenizer.json makes more than {most} characters of a text of {(most - FreeGrowth) / MostGrowth}; a normalizer or pre-tokenizer in it lets every text grow, so it cannot be used.");
 
     static bool IsFirstOfTwo(ReadOnlySpan<char> text, int at) =>
         char.IsHighSurrogate(text[at]) && at + 1 < text.Length && char.IsLowSurrogate(text[at + 1]);
@@ -81,7 +91,7 @@ sealed class MappedText(int capacity)
             codeOrigins.Add(from[i]);
             if (IsFirstOfTwo(old, i)) i++;
         }
-        MappedText result = new(old.Length);
+        MappedText result = new(old.Length, most);
         int next = 0;
         foreach (var (code, change) in to)
         {

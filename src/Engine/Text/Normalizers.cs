@@ -53,7 +53,7 @@ abstract class CodeNormalizer : Normalizer
 
     public override MappedText Normalize(MappedText text)
     {
-        MappedText result = new(text.Length);
+        MappedText result = new(text.Length, text.Most);
         ReadOnlySpan<char> chars = text.Chars;
         for (int i = 0; i < chars.Length;)
         {
@@ -113,7 +113,7 @@ sealed class StripNormalizer(bool left, bool right) : Normalizer
         while (left && start < end && char.IsWhiteSpace(chars[start])) start++;
         while (right && end > start && char.IsWhiteSpace(chars[end - 1])) end--;
         if (end - start == chars.Length) return text;
-        MappedText result = new(end - start);
+        MappedText result = new(end - start, text.Most);
         result.Add(chars[start..end], text.Origins[start..end]);
         return result;
     }
@@ -121,12 +121,12 @@ sealed class StripNormalizer(bool left, bool right) : Normalizer
 
 sealed class PrependNormalizer(string prefix) : Normalizer
 {
-    public override MappedText Normalize(MappedText text) => Prepend(text.Chars, text.Origins, prefix);
+    public override MappedText Normalize(MappedText text) => Prepend(text.Chars, text.Origins, prefix, text.Most);
 
     /// <summary>The prefix shares the origin of the first character; before nothing there is no prefix.</summary>
-    public static MappedText Prepend(ReadOnlySpan<char> chars, ReadOnlySpan<int> origins, string prefix)
+    public static MappedText Prepend(ReadOnlySpan<char> chars, ReadOnlySpan<int> origins, string prefix, int most)
     {
-        MappedText result = new(chars.Length + prefix.Length);
+        MappedText result = new(chars.Length, most);
         if (chars.Length == 0) return result;
         foreach (char unit in prefix) result.Add(unit, origins[0]);
         result.Add(chars, origins);
@@ -141,7 +141,7 @@ sealed class ReplaceNormalizer(SplitPattern pattern, string content) : Normalize
     {
         List<TextMatch> matches = pattern.Find(text.Chars);
         if (!matches.Any(m => m.IsMatch)) return text;
-        MappedText result = new(text.Length);
+        MappedText result = new(text.Length, text.Most);
         foreach (var (start, end, isMatch) in matches)
         {
             if (!isMatch) result.Add(text.Chars[start..end], text.Origins[start..end]);

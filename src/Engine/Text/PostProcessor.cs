@@ -13,6 +13,9 @@ sealed record TemplatePiece(string? Token, int Id, int Sequence, int TypeId)
 /// <param name="Trims">One entry for each time that offsets leave out the blanks at the ends of a token; whether the first blank of a text was put there by the pre-tokenizer and stays.</param>
 sealed record PostProcessor(IReadOnlyList<TemplatePiece> Single, IReadOnlyList<TemplatePiece> Pair, IReadOnlyList<bool> Trims)
 {
+    /// <summary>Most special tokens around a text. Published tokenizers have up to five.</summary>
+    const int MostSpecials = 8;
+
     static readonly TemplatePiece First = new(null, 0, 0, 0), Second = new(null, 0, 1, 1);
 
     /// <summary>Nothing is put around the texts; the second is of the second segment.</summary>
@@ -63,6 +66,13 @@ sealed record PostProcessor(IReadOnlyList<TemplatePiece> Single, IReadOnlyList<T
     {
         JsonElement special = post.GetProperty("special_tokens");
         List<TemplatePiece> single = Pieces("single"), pair = Pieces("pair");
+        foreach (List<TemplatePiece> pieces in new[] { single, pair })
+        {
+            if (pieces.Count(p => p.Token is null && p.Sequence == 0) > 1 || pieces.Count(p => p.Sequence == 1) > 1)
+                throw new TokenizerFileException("tokenizer.json has a template with the same text twice, which is not supported.");
+            if (pieces.Count(p => p.Token is not null) is > MostSpecials and var count)
+                throw new TokenizerFileException($"tokenizer.json has a template that puts {count} special tokens around a text; more than {MostSpecials} are refused.");
+        }
         // Encoding relies on it: the text stands in its template, and a second one only in that for pairs.
         if (!single.Any(p => p.Token is null) || single.Any(p => p.Sequence == 1) || !pair.Any(p => p.Token is null))
             throw new TokenizerFileException("tokenizer.json has a template that leaves out the text it is for.");

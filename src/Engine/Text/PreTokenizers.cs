@@ -155,10 +155,10 @@ sealed class ByteLevelPreTokenizer(bool addPrefixSpace, SplitPattern? words) : P
     {
         if (addPrefixSpace && piece.Length > 0 && piece.Chars[0] != ' ')
         {
-            MappedText text = PrependNormalizer.Prepend(piece.Chars, piece.Origins, " ");
+            MappedText text = PrependNormalizer.Prepend(piece.Chars, piece.Origins, " ", piece.Text.Most);
             piece = new(text, 0, text.Length, piece.Origin);
         }
-        MappedText bytes = new(piece.Length + 16);
+        MappedText bytes = new(piece.Length + 16, piece.Text.Most);
         if (words is null) Add(0, piece.Length);
         else foreach (TextMatch word in words.Find(piece.Chars)) Add(word.Start, word.End);
 
@@ -195,7 +195,7 @@ sealed class MetaspacePreTokenizer(char mark, PrependScheme prepend, bool split)
     {
         ReadOnlySpan<char> chars = piece.Chars;
         if (chars.IsEmpty) return;
-        MappedText text = new(chars.Length + 1);
+        MappedText text = new(chars.Length + 1, piece.Text.Most);
         bool bare = chars[0] != ' ' && chars[0] != mark;
         if (bare && (prepend == PrependScheme.Always || (prepend == PrependScheme.First && piece.Origin == 0))) text.Add(mark, piece.Origins[0]);
         for (int i = 0; i < chars.Length; i++) text.Add(chars[i] == ' ' ? mark : chars[i], piece.Origins[i]);

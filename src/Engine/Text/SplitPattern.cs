@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 using System.Text.RegularExpressions;
@@ -10,8 +11,11 @@ readonly record struct TextMatch(int Start, int End, bool IsMatch);
 /// <summary>What a tokenizer file searches for: a fixed text, or a regular expression over code points.</summary>
 sealed partial class SplitPattern
 {
-    /// <summary>Longest search for one match. The patterns of published tokenizers need microseconds.</summary>
+    /// <summary>Longest search of a text. The patterns of published tokenizers need microseconds.</summary>
     static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+
+    /// <summary>Longest expression in characters; published ones have a few hundred. Classes nested without end would overflow the stack of whoever reads them.</summary>
+    const int LongestExpression = 4000;
 
     const RegexOptions Options = RegexOptions.CultureInvariant | RegexOptions.Multiline;
 
@@ -38,6 +42,7 @@ sealed partial class SplitPattern
         if (source == Gpt2Source) return Gpt2;
         if (source == Qwen2Source) return new(source, Qwen2Regex());
         if (source == Llama3Source) return new(source, Llama3Regex());
+        if (source.Length > LongestExpression) throw new TokenizerFileException($"tokenizer.json has a regular expression of {source.Length} characters; more than {LongestExpression} are refused.");
         try
         {
             try
@@ -99,6 +104,7 @@ sealed partial class SplitPattern
 
         void Search(ReadOnlySpan<char> units, ReadOnlySpan<int> places)
         {
+            long start = Stopwatch.GetTimestamp();
             try
             {
                 foreach (ValueMatch match in regex.EnumerateMatches(units))
@@ -106,6 +112,8 @@ sealed partial class SplitPattern
                     int end = match.Index + match.Length;
                     if (places.IsEmpty) Add(match.Index, end);
                     else Add(places[match.Index], places[end]);
+                    // The expression's own limit is for one match, and a text can have many.
+                    if ((found.Count & 0xFF) == 0 && Stopwatch.GetElapsedTime(start) > Patience) throw new RegexMatchTimeoutException();
                 }
             }
             catch (RegexMatchTimeoutException)

@@ -68,10 +68,20 @@ abstract class TokenModel(Dictionary<string, int> vocabulary)
         model.TryGetProperty("unk_id", out _) ? "Unigram" :
         model.TryGetProperty("continuing_subword_prefix", out _) ? "WordPiece" : null;
 
+    /// <summary>Most tokens of a vocabulary. The largest published ones have 900,000, and each takes some hundred bytes of memory.</summary>
+    const int MostTokens = 2_000_000;
+
+    internal static void RequireFew(int tokens, string file = "tokenizer.json")
+    {
+        if (tokens > MostTokens) throw new TokenizerFileException($"{file} has a vocabulary of {tokens} tokens; more than {MostTokens} are refused.");
+    }
+
     static Dictionary<string, int> ReadVocabulary(JsonElement model)
     {
         Dictionary<string, int> vocabulary = new(StringComparer.Ordinal);
-        foreach (JsonProperty token in model.GetProperty("vocab").EnumerateObject()) vocabulary[token.Name] = Json.Id(token.Value, token.Name);
+        JsonElement list = model.GetProperty("vocab");
+        RequireFew(list.GetPropertyCount());
+        foreach (JsonProperty token in list.EnumerateObject()) vocabulary[token.Name] = Json.Id(token.Value, token.Name);
         return vocabulary;
     }
 }

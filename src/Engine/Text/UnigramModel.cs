@@ -11,6 +11,9 @@ sealed class UnigramModel : TokenModel
     /// <summary>How much an unknown character is worse than the worst token.</summary>
     const double UnknownPenalty = 10;
 
+    /// <summary>Most nodes of the trie. A published vocabulary of 900,000 tokens has about 3 million.</summary>
+    const int MostNodes = 10_000_000;
+
     readonly Dictionary<string, int>.AlternateLookup<ReadOnlySpan<char>> vocabulary;
     readonly double[] scores;
     readonly double unknownScore;
@@ -33,6 +36,7 @@ sealed class UnigramModel : TokenModel
             {
                 if (!children.TryGetValue((node, unit), out int child))
                 {
+                    if (endsToken.Count > MostNodes) throw new TokenizerFileException($"tokenizer.json has a Unigram vocabulary whose tokens make a trie of more than {MostNodes} nodes, which is refused.");
                     child = endsToken.Count;
                     children[(node, unit)] = child;
                     endsToken.Add(-1);
@@ -46,7 +50,9 @@ sealed class UnigramModel : TokenModel
 
     public static new UnigramModel Read(JsonElement json)
     {
-        JsonElement[] entries = [.. json.GetProperty("vocab").EnumerateArray()];
+        JsonElement list = json.GetProperty("vocab");
+        RequireFew(list.GetArrayLength());
+        JsonElement[] entries = [.. list.EnumerateArray()];
         Dictionary<string, int> vocabulary = new(StringComparer.Ordinal);
         double[] scores = new double[entries.Length];
         for (int i = 0; i < entries.Length; i++)

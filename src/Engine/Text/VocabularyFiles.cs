@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 
 namespace FineTuneStudio.Engine.Text;
@@ -10,7 +11,11 @@ static class VocabularyFiles
     {
         Dictionary<string, int> vocabulary = new(StringComparer.Ordinal);
         int index = 0;
-        foreach (string line in lines) vocabulary[line] = index++;
+        foreach (string line in lines)
+        {
+            vocabulary[line] = index++;
+            TokenModel.RequireFew(index, "vocab.txt");
+        }
         if (index == 0) throw new TokenizerFileException("vocab.txt is empty; it needs one token a line.");
         string Role(string role, string usual) => settings.Token(role) ?? usual;
         string unknown = Role("unk_token", "[UNK]"), pad = Role("pad_token", "[PAD]"), cls = Role("cls_token", "[CLS]"), sep = Role("sep_token", "[SEP]");
@@ -29,6 +34,7 @@ static class VocabularyFiles
     public static TokenizerParts ByteLevel(JsonElement vocab, IEnumerable<string> mergeLines, TokenizerSettings settings, JsonElement modelConfig)
     {
         Dictionary<string, int> vocabulary = new(StringComparer.Ordinal);
+        TokenModel.RequireFew(vocab.GetPropertyCount(), "vocab.json");
         foreach (JsonProperty token in vocab.EnumerateObject()) vocabulary[token.Name] = Json.Id(token.Value, token.Name);
         var merges = mergeLines.Where(l => l.Length > 0 && !l.StartsWith("#version", StringComparison.Ordinal)).Select(l => BpeModel.SplitMerge(l, "merges.txt"));
         BpeModel model = new(vocabulary, merges, new(null, "", "", false, false, false), "merges.txt");
@@ -79,7 +85,7 @@ static class VocabularyFiles
         {
             foreach (JsonProperty token in decoder.EnumerateObject())
             {
-                if (!int.TryParse(token.Name, out int id)) throw new TokenizerFileException($"tokenizer_config.json has the added token \"{Json.Shown(token.Name)}\", whose key is not a number.");
+                if (!int.TryParse(token.Name, NumberStyles.None, CultureInfo.InvariantCulture, out int id)) throw new TokenizerFileException($"tokenizer_config.json has the added token \"{Json.Shown(token.Name)}\", whose key is no whole number from 0.");
                 added[id] = AddedToken.Read(id, token.Value);
             }
         }

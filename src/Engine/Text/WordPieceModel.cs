@@ -3,6 +3,9 @@ namespace FineTuneStudio.Engine.Text;
 /// <summary>WordPiece (Wu et al. 2016; BERT, Devlin et al. 2018): each word is cut greedily into the longest pieces that the vocabulary has.</summary>
 sealed class WordPieceModel : TokenModel
 {
+    /// <summary>Longest word that is cut; the work grows with its square. Published tokenizers have 100.</summary>
+    const int MostCharsPerWord = 1000;
+
     readonly Dictionary<string, int>.AlternateLookup<ReadOnlySpan<char>> vocabulary;
     readonly string unknown, prefix;
     readonly int unknownId, longest, maxCharsPerWord;
@@ -12,6 +15,7 @@ sealed class WordPieceModel : TokenModel
         if (!vocabulary.TryGetValue(unknown, out unknownId))
             throw new TokenizerFileException($"The vocabulary of {vocabulary.Count} tokens lacks {Json.Shown(unknown)}, the token for unknown words.");
         if (prefix.Length > 100) throw new TokenizerFileException($"tokenizer.json has a continuing_subword_prefix of {prefix.Length} characters.");
+        if (maxCharsPerWord is < 1 or > MostCharsPerWord) throw new TokenizerFileException($"tokenizer.json has a max_input_chars_per_word of {maxCharsPerWord}; expected 1 to {MostCharsPerWord}.");
         this.vocabulary = vocabulary.GetAlternateLookup<ReadOnlySpan<char>>();
         (this.unknown, this.prefix, this.maxCharsPerWord) = (unknown, prefix, maxCharsPerWord);
         longest = vocabulary.Keys.Max(k => k.Length);

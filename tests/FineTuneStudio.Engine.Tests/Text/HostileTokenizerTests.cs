@@ -62,6 +62,89 @@ public sealed class HostileTokenizerTests : IDisposable
             Assert.Throws<TokenizerFileException>(() => tokenizer.Encode(new string('a', 200))).Message);
     }
 
+    static string Repeated(string text, int times) => new StringBuilder().Insert(0, text, times).ToString();
+
+    static string SplitAt(string expression) => $$"""{ {{Model}}, "pre_tokenizer":{"type":"Split","pattern":{"Regex":"{{expression}}"},"behavior":"Isolated"} }""";
+
+    [Fact]
+    public void A_pattern_too_long_is_refused_because_one_nested_deep_enough_overflows_the_stack()
+    {
+        string Nested(int classes) => "[a-z" + Repeated("-[a", classes) + Repeated("]", classes + 1);
+        Assert.Equal("tokenizer.json has a regular expression of 400005 characters; more than 4000 are refused.", Refusal(SplitAt(Nested(100_000))));
+        Assert.Single(Load(SplitAt(Nested(990))).EncodeIds("b"));
+        Assert.Single(Load(SplitAt(Repeated("(?=", 990) + "a" + Repeated(")", 990))).EncodeIds("b"));
+    }
+
+    [Theory]
+    [InlineData("normalizer", "normalizers", """{"type":"Replace","pattern":{"String":"a"},"content":"aa"}""")]
+    [InlineData("normalizer", "normalizers", """{"type":"Prepend","prepend":"{{long}}"}""")]
+    [InlineData("pre_tokenizer", "pretokenizers", """{"type":"ByteLevel","use_regex":false}""")]
+    public void Steps_that_let_a_text_grow_without_end_are_stopped(string part, string inner, string step)
+    {
+        string steps = string.Join(",", Enumerable.Repeat(step.Replace("{{long}}", new('a', 500)), 40));
+        Tokenizer tokenizer = Load($$"""{ {{Model}}, "{{part}}":{"type":"Sequence","{{inner}}":[{{steps}}]} }""");
+        Assert.Equal("tokenizer.json makes more than 1324 characters of a text of 3; a normalizer or pre-tokenizer in it lets every text grow, so it cannot be used.",
+            Assert.Throws<TokenizerFileException>(() => tokenizer.EncodeIds("a a")).Message);
+        Assert.Equal($"tokenizer.json has a sequence of 80 {inner}; more than 64 are refused.", Refusal($$"""{ {{Model}}, "{{part}}":{"type":"Sequence","{{inner}}":[{{steps}},{{steps}}]} }"""));
+    }
+
+    [Fact]
+    public void An_added_token_that_the_normalizer_lets_grow_without_end_is_refused_when_the_file_is_read()
+    {
+        string steps = string.Join(",", Enumerable.Repeat("""{"type":"Replace","pattern":{"String":"a"},"content":"aa"}""", 40));
+        Assert.StartsWith("tokenizer.json makes more than 1124 characters of a text of 1; ",
+            Refusal($$"""{ {{Model}}, "normalizer":{"type":"Sequence","normalizers":[{{steps}}]}, "added_tokens":[{"id":0,"content":"a","normalized":true}] }"""));
+    }
+
+    [Fact]
+    public void A_charsmap_that_makes_a_book_of_a_letter_is_stopped()
+    {
+        // One node for "a", whose replacement is all that follows the trie.
+        uint[] trie = new uint[512];
+        (trie[0], trie[256 ^ 'a'], trie[256 ^ 'a' ^ 1]) = (256u << 10, 'a' | 1u << 8 | 1u << 10, 0x80000000);
+        byte[] blob = new byte[4 + 4 * trie.Length + 5000];
+        BitConverter.TryWriteBytes(blob, 4 * trie.Length);
+        for (int i = 0; i < trie.Length; i++) BitConverter.TryWriteBytes(blob.AsSpan(4 + 4 * i), trie[i]);
+        blob.AsSpan(4 + 4 * trie.Length).Fill((byte)'b');
+        Tokenizer Charsmap(int length) => Load($$"""{ {{Model}}, "normalizer":{"type":"Precompiled","precompiled_charsmap":"{{Convert.ToBase64String(blob.AsSpan(0, blob.Length - 5000 + length))}}"} }""");
+        Assert.Equal([1, 1, 1], Charsmap(3).EncodeIds("a"));
+        Assert.Equal("tokenizer.json has a precompiled_charsmap that replaces a character by 5000 bytes; more than 256 are refused.", Assert.Throws<TokenizerFileException>(() => Charsmap(5000).EncodeIds("a")).Message);
+        Assert.StartsWith("tokenizer.json makes more than 11024 characters of a text of 100; ", Assert.Throws<TokenizerFileException>(() => Charsmap(200).EncodeIds(new string('a', 100))).Message);
+    }
+
+    [Fact]
+    public void A_template_with_a_text_twice_or_with_many_special_tokens_is_refused()
+    {
+        string Template(string single) => $$"""{ {{Model}}, "post_processor":{"type":"TemplateProcessing","special_tokens":{"b":{"id":"b","ids":[1],"tokens":["b"]} },"single":[{{single}}],"pair":[{"Sequence":{"id":"A","type_id":0} }]} }""";
+        const string text = """{"Sequence":{"id":"A","type_id":0}}""", special = """{"SpecialToken":{"id":"b","type_id":0}}""";
+        Assert.Equal([1, 1, 1, 1, 1, 1, 1, 1, 0], Load(Template(Repeated(special + ",", 8) + text)).EncodeIds("a"));
+        Assert.Equal("tokenizer.json has a template that puts 9 special tokens around a text; more than 8 are refused.", Refusal(Template(Repeated(special + ",", 9) + text)));
+        Assert.Equal("tokenizer.json has a template with the same text twice, which is not supported.", Refusal(Template(text + "," + text)));
+    }
+
+    [Fact]
+    public void Sizes_that_only_cost_time_and_memory_are_refused()
+    {
+        Assert.Equal("tokenizer.json has a continuing_subword_prefix or end_of_word_suffix of 101 characters; more than 100 are refused.",
+            Refusal($$"""{"model":{"type":"BPE","vocab":{"a":0},"merges":[],"end_of_word_suffix":"{{Repeated("x", 101)}}"} }"""));
+        Assert.Equal("tokenizer.json has a max_input_chars_per_word of 1001; expected 1 to 1000.", Refusal("""{"model":{"type":"WordPiece","vocab":{"[UNK]":0},"max_input_chars_per_word":1001} }"""));
+        Assert.Equal("tokenizer.json has a Unigram vocabulary whose tokens make a trie of more than 10000000 nodes, which is refused.",
+            Refusal($$"""{"model":{"type":"Unigram","unk_id":0,"vocab":[["{{new string('a', 10_000_001)}}",0]]} }"""));
+        Assert.Equal("tokenizer.json has a vocabulary of 2000001 tokens; more than 2000000 are refused.",
+            Refusal("""{"model":{"type":"BPE","merges":[],"vocab":{""" + Repeated("\"a\":0,", 2_000_000) + "\"b\":1}}}"));
+        File.Delete(folder.File("tokenizer.json"));
+        File.WriteAllText(folder.File("vocab.txt"), Repeated("a\n", 2_000_001));
+        Assert.Equal("vocab.txt has a vocabulary of 2000001 tokens; more than 2000000 are refused.", Assert.Throws<TokenizerFileException>(() => Tokenizer.Load(folder.Path)).Message);
+    }
+
+    [Fact]
+    public void An_added_token_with_a_negative_number_is_refused()
+    {
+        File.WriteAllText(folder.File("vocab.txt"), "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n");
+        File.WriteAllText(folder.File("tokenizer_config.json"), """{"added_tokens_decoder":{"-5":{"content":"x"}} }""");
+        Assert.Equal("tokenizer_config.json has the added token \"-5\", whose key is no whole number from 0.", Assert.Throws<TokenizerFileException>(() => Tokenizer.Load(folder.Path)).Message);
+    }
+
     [Fact]
     public void A_pattern_that_is_none_a_behaviour_and_a_scheme_that_are_not_known_are_refused()
     {
