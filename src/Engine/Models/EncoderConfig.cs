@@ -90,6 +90,8 @@ public sealed record EncoderConfig(string ModelType, int VocabularySize, int Hid
         int Whole(string name, int? otherwise, int least, int most) => Number(name, otherwise) is var size && size == Math.Floor(size) && size >= least && size <= most ? (int)size
             : throw new WeightFileException($"config.json says {name} is {Find(name)}; expected a whole number from {least} to {most}.");
         int Size(string name, int? otherwise = null, int most = 1 << 24) => Whole(name, otherwise, 1, most);
+        double Positive(string name, double otherwise) => Number(name, otherwise) is > 0 and var number && double.IsFinite(number) ? number
+            : throw new WeightFileException($"config.json says {name} is {Find(name)}; expected a number above 0.");
         double Probability(string name, double otherwise) => Number(name, otherwise) is >= 0 and < 1 and var share ? share
             : throw new WeightFileException($"config.json says {name} is {Find(name)}; expected a number from 0 to below 1.");
 
@@ -111,7 +113,7 @@ public sealed record EncoderConfig(string ModelType, int VocabularySize, int Hid
 
         var hiddenDropout = Probability(distil ? "dropout" : "hidden_dropout_prob", 0.1);
         return new(type, vocabulary, hidden, Size(distil ? "n_layers" : "num_hidden_layers", most: ModelFolder.MaxLayers), heads, Size(distil ? "hidden_dim" : "intermediate_size"), activation,
-            rows, distil ? 0 : Size("type_vocab_size", 2), distil ? 1e-12 : Number("layer_norm_eps", 1e-12), Number("initializer_range", 0.02), pad, distil && IsSet("sinusoidal_pos_embds"),
+            rows, distil ? 0 : Size("type_vocab_size", 2), distil ? 1e-12 : Positive("layer_norm_eps", 1e-12), Positive("initializer_range", 0.02), pad, distil && IsSet("sinusoidal_pos_embds"),
             hiddenDropout, Probability(distil ? "attention_dropout" : "attention_probs_dropout_prob", 0.1),
             distil ? Probability("seq_classif_dropout", 0.2) : Probability("classifier_dropout", hiddenDropout), LabelNames(Find("id2label")));
     }

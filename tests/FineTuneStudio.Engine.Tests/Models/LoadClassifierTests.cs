@@ -288,6 +288,8 @@ public sealed class LoadClassifierTests : IDisposable
         Assert.Equal("config.json has no number dim, which a DistilBERT model needs.", Message(c => c["model_type"] = "distilbert"));
         Assert.Equal("config.json says that the weights are quantized; only plain F32, F16, BF16 or F64 weights can be trained.", Message(c => c["quantization_config"] = new JsonObject()));
         Assert.Equal("config.json says hidden_dropout_prob is 2; expected a number from 0 to below 1.", Message(c => c["hidden_dropout_prob"] = 2));
+        Assert.Equal("config.json says layer_norm_eps is -1; expected a number above 0.", Message(c => c["layer_norm_eps"] = -1));
+        Assert.Equal("config.json says initializer_range is -0.5; expected a number above 0.", Message(c => c["initializer_range"] = -0.5));
         Assert.Equal("config.json says num_hidden_layers is 16000000; expected a whole number from 1 to 1000.", Message(c => c["num_hidden_layers"] = 16_000_000));
         Assert.Equal("config.json says hidden_size is 0; expected a whole number from 1 to 16777216.", Message(c => c["hidden_size"] = 0));
         Assert.Equal("config.json has 2 labels in id2label but none with the number 1; they must be numbered 0, 1, 2, ...", Message(c => c["id2label"] = new JsonObject { ["0"] = "a", ["2"] = "b" }));
