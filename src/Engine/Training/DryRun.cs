@@ -65,7 +65,7 @@ public static class DryRun
         private const int Repetitions = 5;
 
         /// <summary>Of a slow model each batch is measured fewer times.</summary>
-        private const double SecondsForEachBatch = 4;
+        private const double SecondsForEachBatch = 2;
 
         private readonly RunRecipe recipe;
         private readonly DryRunJob job;
