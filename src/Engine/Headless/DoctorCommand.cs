@@ -44,7 +44,7 @@ public static class DoctorCommand
     private static IEnumerable<string> Lines(MachineFacts facts, double rate, double half, double? without)
     {
         yield return $"libtorch          {facts.Libtorch}{(facts.LibtorchFile is { } file ? $", {file}" : "")}";
-        yield return $"device            {(facts.CudaDevices ? "CUDA" : "CPU; this libtorch sees no CUDA device")}";
+        yield return $"device            CPU{(facts.CudaDevices || facts.NvidiaDriver ? "; training does not use the graphics card of this machine" : "")}";
         yield return $"processor         {facts.Processor}, {facts.Processors} for this process";
         yield return $"instruction sets  {(facts.InstructionSets.Count > 0 ? string.Join(" ", facts.InstructionSets) : "not told by this system")}";
         yield return $"threads           {facts.Threads}";
@@ -69,14 +69,12 @@ public static class DoctorCommand
             advice.Add($"The environment costs speed: without {names} the same product runs at {Number(free)} instead of {Number(rate)} GFLOP/s. Unset {(facts.Variables.Count == 1 ? "it" : "them")}, or find out which by unsetting one at a time.");
         else if (without is not null)
             advice.Add($"{names} {(facts.Variables.Count == 1 ? "is" : "are")} set, but the product is no faster without.");
-        if (facts.NvidiaDriver && !facts.CudaDevices)
-            advice.Add("This machine has an NVIDIA driver, but this libtorch has no CUDA: set LIBTORCH to the folder of a libtorch built for CUDA and start again.");
         if (facts.Threads < facts.Processors)
             advice.Add($"libtorch uses {facts.Threads} of {facts.Processors} processors; if they are cores and not hyperthreads, OMP_NUM_THREADS={facts.Processors} makes use of all.");
         if (Product(facts) is not "oneDNN" && facts.OpenBlasKernel is null && facts.MatrixLibraries.Any(f => f.StartsWith("libblas")))
             advice.Add("The matrix product is that of the system's reference BLAS: install libopenblas0-pthread, or unset FTS_BLAS.");
         if (advice.Count == 0 || (advice.Count == 1 && without is not null && without <= rate * Noise))
-            advice.Add(facts.CudaDevices ? "Nothing was found that slows it down." : "Nothing was found that slows it down; only another machine, or one with a CUDA device, would be faster.");
+            advice.Add("Nothing was found that slows it down; only a faster processor would help, because training runs on the processor alone.");
         return advice;
     }
 
