@@ -12,7 +12,7 @@ public sealed class EditProject(IDbContextFactory<StudioDb> databases, ProjectAc
         await using var db = await databases.CreateDbContextAsync(cancel);
         var project = await db.Projects.SingleAsync(p => p.Id == projectId, cancel);
         (project.Name, project.Purpose, project.Metric, project.Goal, project.Approver, project.Guidelines) = (form.Name.Trim(), form.Purpose.Trim(), form.Metric, form.Goal, form.Approver.Trim(), form.Guidelines.Trim());
-        db.Events.Add(new ProjectEvent { ProjectId = projectId, UserId = pass.UserId, At = clock.GetUtcNow().UtcDateTime, Text = "changed the project's description or goal", Href = $"/p/{projectId}" });
+        db.Events.Add(new ProjectEvent { ProjectId = projectId, UserId = pass.UserId, At = clock.GetUtcNow().UtcDateTime, Text = "changed the project's description, goal or approver", Href = $"/p/{projectId}" });
         await db.SaveChangesAsync(cancel);
     }
 }

@@ -107,7 +107,7 @@ public static class PreFlight
         if (recipe.Dropout > 0)
             add(Severity.Note, "dropout-head-only", "Dropout", $"With only the head training, dropout acts only just before the head; the frozen layers run without it.");
         if (recipe.WeightDecay > 0)
-            add(Severity.Note, "weight-decay-head-only", "WeightDecay", $"With only the head training, weight decay acts on the head's weight matrix alone.");
+            add(Severity.Note, "weight-decay-head-only", "WeightDecay", $"With only the head training, weight decay acts on the head's weights alone.");
         if (facts.Origin == "random")
             add(Severity.Warn, "head-only-on-random", "TrainableLayers", $"Only the head trains, on a base model with random weights: it has learned nothing that the head could use. Train all layers.");
     }
