@@ -151,8 +151,8 @@ public sealed class MainJourneyTests(StudioFixture app, Browser browser) : IClas
     private static async Task Launch(IPage page, string project)
     {
         await page.GotoAsync($"{project}/runs/new");
-        await page.GetByLabel("Learning rate").FillAsync("1e-3");
-        await page.GetByLabel("Epochs").FillAsync("4");
+        await page.GetByLabel("Learning rate", new() { Exact = true }).FillAsync("1e-3");
+        await page.GetByLabel("Epochs", new() { Exact = true }).FillAsync("4");
         await Expect(page.GetByText("changed").First).ToBeVisibleAsync();
         var launch = page.GetByRole(AriaRole.Button, new() { Name = "Launch the run" });
         await Expect(launch).ToBeEnabledAsync(new() { Timeout = 60_000 });
