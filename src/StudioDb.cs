@@ -29,6 +29,7 @@ public sealed class StudioDb(DbContextOptions<StudioDb> options) : IdentityUserC
     public DbSet<Split> Splits => Set<Split>();
     public DbSet<SplitRow> SplitRows => Set<SplitRow>();
     public DbSet<BaseModel> BaseModels => Set<BaseModel>();
+    public DbSet<HubImport> HubImports => Set<HubImport>();
     public DbSet<Run> Runs => Set<Run>();
     public DbSet<RunStep> RunSteps => Set<RunStep>();
     public DbSet<RunEvaluation> RunEvaluations => Set<RunEvaluation>();
@@ -66,6 +67,8 @@ public sealed class StudioDb(DbContextOptions<StudioDb> options) : IdentityUserC
         model.Entity<SplitRow>().HasKey(r => new { r.SplitId, r.RowId });
         model.Entity<SplitRow>().HasIndex(r => new { r.SplitId, r.Part });
         model.Entity<BaseModel>().HasIndex(b => new { b.ProjectId, b.Number }).IsUnique();
+        model.Entity<HubImport>().HasIndex(i => new { i.ProjectId, i.State });
+        model.Entity<HubImport>().Ignore(i => i.Source);
 
         model.Entity<Run>().HasIndex(r => new { r.ProjectId, r.Number }).IsUnique();
         model.Entity<Run>().Ignore(r => r.IsOver).Ignore(r => r.HasModel);

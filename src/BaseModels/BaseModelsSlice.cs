@@ -9,6 +9,13 @@ public static class BaseModelsSlice
     public static void AddBaseModels(this IServiceCollection services)
     {
         services.AddSingleton<AllowedFolders>();
+        services.AddSingleton<HubSettings>();
+        services.AddSingleton<HubConnection>();
+        services.AddSingleton<ReadHubModel>();
+        services.AddSingleton<DownloadHubFile>();
+        services.AddSingleton<HubDownloads>();
+        services.AddHostedService(s => s.GetRequiredService<HubDownloads>());
+        services.AddScoped<ImportFromHub>();
         services.AddScoped<ImportBaseModel>();
         services.AddScoped<ListBaseModels>();
     }

@@ -20,11 +20,11 @@ public sealed class ImportBaseModel(IDbContextFactory<StudioDb> databases, Proje
     public long MostBytes => configuration.GetValue("Uploads:MaxBytes", 2L << 30);
 
     /// One sentence for each field that cannot be taken as it is.
-    public static IReadOnlyList<string> Faults(NewBaseModel form)
+    public static IReadOnlyList<string> Faults(NewBaseModel form, bool saysSource = true)
     {
         var faults = new List<string>();
         if (form.Name.Trim().Length is < 2 or > 80) faults.Add($"The name has {form.Name.Trim().Length} characters; give it 2 to 80.");
-        if (form.Source.Trim().Length is < 3 or > 500) faults.Add($"The source has {form.Source.Trim().Length} characters; say in 3 to 500 where the model comes from.");
+        if (saysSource && form.Source.Trim().Length is < 3 or > 500) faults.Add($"The source has {form.Source.Trim().Length} characters; say in 3 to 500 where the model comes from.");
         if (form.Origin is null || !Enum.IsDefined(form.Origin.Value)) faults.Add("Say where the weights come from: pretrained, random or unknown.");
         return faults;
     }
@@ -70,12 +70,25 @@ public sealed class ImportBaseModel(IDbContextFactory<StudioDb> databases, Proje
         try
         {
             Copy(Path.Combine(folder.ContentRoot, "sample", "practice-model"), copy, null);
-            return await Enter(pass, copy, new() { Name = "Practice model", Source = "Comes with FineTuneStudio", Origin = ModelOrigin.Random }, practice: true, cancel);
+            return await Enter(pass, copy, new() { Name = "Practice model", Source = "Comes with FineTuneStudio", Origin = ModelOrigin.Random }, practice: true, cancel: cancel);
         }
         finally { Discard(copy); }
     }
 
-    private async Task<BaseModel> Enter(ProjectPass pass, string files, NewBaseModel form, bool practice = false, CancellationToken cancel = default)
+    /// Puts what was downloaded from the hub into the catalogue, for the person who began it, if they still may.
+    internal async Task<BaseModel> FromHub(HubImport import, string files, CancellationToken cancel)
+    {
+        ProjectPass pass;
+        await using (var db = await databases.CreateDbContextAsync(cancel))
+        {
+            var roles = (await db.Memberships.Where(m => m.ProjectId == import.ProjectId && m.UserId == import.CreatedById).Select(m => m.Role).ToListAsync(cancel)).ToHashSet();
+            if (!roles.Allow(Permission.ImportBaseModel)) throw new ModelRefused("Whoever began this import may not import models into this project any more, so nothing was imported.");
+            pass = new(await db.Projects.AsNoTracking().SingleAsync(p => p.Id == import.ProjectId, cancel), import.CreatedById, roles);
+        }
+        return await Enter(pass, files, new() { Name = import.Name, Source = import.Source, Origin = import.Origin }, from: import, cancel: cancel);
+    }
+
+    private async Task<BaseModel> Enter(ProjectPass pass, string files, NewBaseModel form, bool practice = false, HubImport? from = null, CancellationToken cancel = default)
     {
         var facts = await Task.Run(() => Measure(files), cancel);
         await using var db = await databases.CreateDbContextAsync(cancel);
@@ -87,12 +100,15 @@ public sealed class ImportBaseModel(IDbContextFactory<StudioDb> databases, Proje
         {
             ProjectId = pass.Project.Id, Number = number, Name = form.Name.Trim(), StoredAs = Guid.NewGuid().ToString("N"), Source = form.Source.Trim(), Origin = form.Origin!.Value,
             IsPractice = practice, SuggestedLearningRate = practice ? 1e-3 : null, Architecture = facts.Architecture, Parameters = facts.Parameters, VocabularySize = facts.VocabularySize,
-            HiddenSize = facts.HiddenSize, Blocks = facts.Layers, MaxPositions = facts.MaxPositions, License = facts.License, WeightsHash = facts.Sha256,
+            HiddenSize = facts.HiddenSize, Blocks = facts.Layers, MaxPositions = facts.MaxPositions, License = facts.License ?? from?.License, WeightsHash = facts.Sha256,
             CanTrain = facts.CanTrain, WhyNot = facts.WhyNot, CreatedById = pass.UserId, CreatedAt = now,
         };
         db.BaseModels.Add(model);
         db.Events.Add(new ProjectEvent { ProjectId = pass.Project.Id, UserId = pass.UserId, At = now, Text = $"imported the base model “{model.Name}” ({Say.Count(model.Parameters)} parameters)", Href = $"/p/{pass.Project.Id}/base-models" });
         await db.SaveChangesAsync(cancel);
+        // Who cancels in the last moment finds nothing imported.
+        if (from is not null && await db.HubImports.Where(i => i.Id == from.Id && i.State == HubImportState.Downloading)
+            .ExecuteUpdateAsync(s => s.SetProperty(i => i.State, HubImportState.Imported).SetProperty(i => i.BaseModelId, model.Id), cancel) == 0) throw new OperationCanceledException();
         Directory.Move(files, folder.BaseModel(model.StoredAs));
         await all.CommitAsync(cancel);
         return model;

@@ -15,6 +15,17 @@ public static class ModelFiles
 
     public static bool IsPickle(string name) => Pickles.Contains(Path.GetExtension(name).ToLowerInvariant());
 
+    /// Of the files of a folder those worth a download: of the weights one form only, one file before shards and safetensors before any other.
+    internal static IReadOnlyList<string> Needed(IReadOnlyCollection<string> names)
+    {
+        const string single = "model.safetensors", index = "model.safetensors.index.json";
+        var known = names.Where(IsKnown).ToList();
+        var tensors = known.Where(n => n.EndsWith(".safetensors", StringComparison.Ordinal)).ToList();
+        var shards = tensors.Where(n => n.StartsWith("model-", StringComparison.Ordinal)).ToList();
+        List<string> weights = tensors.Count == 0 ? [.. known.Where(IsPickle)] : tensors.Contains(single) ? [single] : known.Contains(index) ? [index, .. shards.Count > 0 ? shards : tensors] : tensors;
+        return [.. known.Where(n => !n.EndsWith(".safetensors", StringComparison.Ordinal) && !n.EndsWith(".index.json", StringComparison.Ordinal) && !IsPickle(n)), .. weights];
+    }
+
     /// Refuses a folder, by its file names, that is no safetensors model.
     internal static void RequireModel(IReadOnlyCollection<string> names, string where)
     {
