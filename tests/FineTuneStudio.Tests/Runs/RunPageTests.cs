@@ -21,7 +21,7 @@ public sealed class RunPageTests(StudioFixture app, Browser browser) : IClassFix
         await Assertions.Expect(page.GetByRole(AriaRole.Button, new() { Name = "Launch the run" })).ToBeDisabledAsync();
         await page.GetByRole(AriaRole.Button, new() { Name = "as this base model suggests" }).ClickAsync();
         await page.GetByLabel("Max length", new() { Exact = true }).FillAsync("48");
-        await page.GetByLabel("Epochs", new() { Exact = true }).FillAsync("4");
+        await page.GetByLabel("Epochs", new() { Exact = true }).FillAsync("16");
         await Assertions.Expect(page.GetByRole(AriaRole.Button, new() { Name = "Reset to 3", Exact = true })).ToBeVisibleAsync();
         await Snap(page, "new-run");
         await page.GetByRole(AriaRole.Button, new() { Name = "Launch the run" }).ClickAsync();
