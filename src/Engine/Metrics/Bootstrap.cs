@@ -61,7 +61,7 @@ public static class Bootstrap
     }
 
     /// <summary>Linear interpolation between the order statistics, as numpy.percentile does by default.</summary>
-    static Interval Percentiles(double[] values, double level)
+    internal static Interval Percentiles(double[] values, double level)
     {
         if (values.Length == 0 || level is not (> 0 and < 1)) throw new ArgumentException($"A bootstrap needs at least one resample and a level between 0 and 1; got {values.Length} and {level}.");
         Array.Sort(values);

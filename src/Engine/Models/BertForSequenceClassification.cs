@@ -21,7 +21,7 @@ public sealed class BertForSequenceClassification : SequenceClassifier
     /// <param name="dropout">Probability for every dropout of the model, in place of those in <paramref name="config"/>; null keeps them.</param>
     public BertForSequenceClassification(EncoderConfig config, int labels, double? dropout = null) : base(nameof(BertForSequenceClassification), config.WithDropout(dropout))
     {
-        bert = new BertModel(Config);
+        bert = new BertModel(Config, pooled: true);
         this.dropout = Dropout(Config.ClassifierDropout);
         classifier = Empty.Linear(config.HiddenSize, labels);
         RegisterComponents();
@@ -35,25 +35,25 @@ public sealed class BertForSequenceClassification : SequenceClassifier
 
     private protected override IEnumerable<Module<Tensor, Tensor?, Tensor>> Blocks => bert.Encoder.Blocks;
 
-    private protected override Module Pooler => bert.Pooler;
+    private protected override Module Pooler => bert.Pooler!;
 
     private protected override Tensor Embed(Tensor input_ids, Tensor? token_type_ids) => bert.Embeddings.call(input_ids, token_type_ids);
 
-    private protected override Tensor Classify(Tensor hidden) => classifier.call(dropout.call(bert.Pooler.call(hidden)));
+    private protected override Tensor Classify(Tensor hidden) => classifier.call(dropout.call(bert.Pooler!.call(hidden)));
 }
 
-/// <summary>Embeddings, encoder blocks and pooler.</summary>
+/// <summary>Embeddings, encoder blocks and, where the first token stands for the text, the pooler.</summary>
 internal sealed class BertModel : Module
 {
     private readonly BertEmbeddings embeddings;
     private readonly BertEncoder encoder;
-    private readonly BertPooler pooler;
+    private readonly BertPooler? pooler;
 
-    public BertModel(EncoderConfig config) : base(nameof(BertModel))
+    public BertModel(EncoderConfig config, bool pooled) : base(nameof(BertModel))
     {
         embeddings = new(config);
         encoder = new(config);
-        pooler = new(config);
+        pooler = pooled ? new(config) : null;
         RegisterComponents();
     }
 
@@ -61,7 +61,7 @@ internal sealed class BertModel : Module
 
     public BertEncoder Encoder => encoder;
 
-    public BertPooler Pooler => pooler;
+    public BertPooler? Pooler => pooler;
 }
 
 /// <summary>Word, position and segment embeddings, summed and normalised.</summary>

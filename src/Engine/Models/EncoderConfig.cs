@@ -19,13 +19,15 @@ public sealed record EncoderConfig(string ModelType, int VocabularySize, int Hid
     int PositionRows, int TypeVocabularySize, double LayerNormEpsilon, double InitializerRange, int PadTokenId, bool FixedPositions,
     double HiddenDropout, double AttentionDropout, double ClassifierDropout, IReadOnlyList<string> Labels)
 {
-    /// <summary>The values of model_type that can be read, with each family's own spelling and its class with a classifier.</summary>
-    private static readonly (string Type, string Family, string Prefix, string Architecture)[] Known =
+    private const string OfTokens = "ForTokenClassification";
+
+    /// <summary>The values of model_type that can be read, with each family's own spelling and how its classes begin.</summary>
+    private static readonly (string Type, string Family, string Prefix, string Class)[] Known =
     [
-        ("bert", "BERT", "bert.", "BertForSequenceClassification"),
-        ("distilbert", "DistilBERT", "distilbert.", "DistilBertForSequenceClassification"),
-        ("roberta", "RoBERTa", "roberta.", "RobertaForSequenceClassification"),
-        ("xlm-roberta", "XLM-RoBERTa", "roberta.", "XLMRobertaForSequenceClassification"),
+        ("bert", "BERT", "bert.", "Bert"),
+        ("distilbert", "DistilBERT", "distilbert.", "DistilBert"),
+        ("roberta", "RoBERTa", "roberta.", "Roberta"),
+        ("xlm-roberta", "XLM-RoBERTa", "roberta.", "XLMRoberta"),
     ];
 
     /// <summary>Activation functions by their name in config.json.</summary>
@@ -43,8 +45,17 @@ public sealed record EncoderConfig(string ModelType, int VocabularySize, int Hid
     /// <summary>The family's name as its authors write it.</summary>
     public string Family => Known.Single(k => k.Type == ModelType).Family;
 
-    /// <summary>Hugging Face's class for this family with a classifier, as config.json names it under "architectures".</summary>
-    public string Architecture => Known.Single(k => k.Type == ModelType).Architecture;
+    /// <summary>Hugging Face's class for this family with a classifier of texts, as config.json names it under "architectures".</summary>
+    public string Architecture => ArchitectureWith(EncoderHead.Sequence);
+
+    /// <summary>Hugging Face's class for this family with a head.</summary>
+    public string ArchitectureWith(EncoderHead head) => Known.Single(k => k.Type == ModelType).Class + (head == EncoderHead.Token ? OfTokens : "ForSequenceClassification");
+
+    /// <summary>The first of config.json's architectures: the class that the file was saved from; "" if it does not say.</summary>
+    public string SavedArchitecture { get; private init; } = "";
+
+    /// <summary>Whether a classifier in the file, if there is one, is of this kind by what config.json says.</summary>
+    internal bool MayHold(EncoderHead head) => SavedArchitecture == "" || SavedArchitecture.EndsWith(OfTokens, StringComparison.Ordinal) == (head == EncoderHead.Token);
 
     /// <summary>What the names of the backbone's parameters begin with, with its dot.</summary>
     public string Prefix => Known.Single(k => k.Type == ModelType).Prefix;
@@ -115,7 +126,10 @@ public sealed record EncoderConfig(string ModelType, int VocabularySize, int Hid
         return new(type, vocabulary, hidden, Size(distil ? "n_layers" : "num_hidden_layers", most: ModelFolder.MaxLayers), heads, Size(distil ? "hidden_dim" : "intermediate_size"), activation,
             rows, distil ? 0 : Size("type_vocab_size", 2), distil ? 1e-12 : Positive("layer_norm_eps", 1e-12), Positive("initializer_range", 0.02), pad, distil && IsSet("sinusoidal_pos_embds"),
             hiddenDropout, Probability(distil ? "attention_dropout" : "attention_probs_dropout_prob", 0.1),
-            distil ? Probability("seq_classif_dropout", 0.2) : Probability("classifier_dropout", hiddenDropout), LabelNames(Find("id2label")));
+            distil ? Probability("seq_classif_dropout", 0.2) : Probability("classifier_dropout", hiddenDropout), LabelNames(Find("id2label")))
+        {
+            SavedArchitecture = Find("architectures") is { ValueKind: JsonValueKind.Array } saved && saved.EnumerateArray().FirstOrDefault() is { ValueKind: JsonValueKind.String } name ? name.GetString()! : "",
+        };
     }
 
     /// <summary>The same model with one probability for every dropout; null keeps those of config.json.</summary>

@@ -13,10 +13,12 @@ public static class LoadClassifier
 {
     /// <summary>A fine-tuned model with the head and labels of its folder, in evaluation mode.</summary>
     /// <exception cref="WeightFileException">A file is missing or does not fit; the sentence says which and how.</exception>
-    public static (SequenceClassifier Model, WeightReport Report) ForPrediction(string folder)
+    public static (SequenceClassifier Model, WeightReport Report) ForPrediction(string folder, EncoderHead head = EncoderHead.Sequence)
     {
         var config = EncoderConfig.Read(folder);
-        var model = SequenceClassifier.For(config, config.Labels.Count);
+        if (!config.MayHold(head))
+            throw new WeightFileException($"config.json says the model is a {SafetensorsHeader.Shown(config.SavedArchitecture)}; expected a {config.ArchitectureWith(head)}. Use it for the task that it was trained for.");
+        var model = SequenceClassifier.For(config, config.Labels.Count, head: head);
         var report = Filled(model, folder);
         var headless = report.Missing.Concat(report.Reshaped).ToList();
         if (headless.Count > 0)
@@ -29,18 +31,18 @@ public static class LoadClassifier
     }
 
     /// <summary>
-    /// A base model to fine-tune. The head is the folder's where its labels are the same in the same order; else its last layer is
+    /// A base model to fine-tune. The head is the folder's where it is of the same kind and its labels are the same in the same order; else its last layer is
     /// drawn anew from normal(0, initializer_range) by <paramref name="seed"/> with zero biases, as is every layer of the head, or a
     /// pooler, that the files lack. A null <paramref name="dropout"/> keeps the folder's.
     /// </summary>
     /// <exception cref="WeightFileException">A file is missing or a backbone parameter is missing or has another shape.</exception>
-    public static (SequenceClassifier Model, WeightReport Report, bool NewHead) ForTraining(string folder, IReadOnlyList<string> labels, double? dropout, int seed)
+    public static (SequenceClassifier Model, WeightReport Report, bool NewHead) ForTraining(string folder, IReadOnlyList<string> labels, double? dropout, int seed, EncoderHead head = EncoderHead.Sequence)
     {
         var config = EncoderConfig.Read(folder);
-        var model = SequenceClassifier.For(config, labels.Count, dropout);
+        var model = SequenceClassifier.For(config, labels.Count, dropout, head);
         var report = Filled(model, folder);
         var fresh = report.Missing.Concat(report.Reshaped).ToHashSet();
-        var newHead = !config.Labels.SequenceEqual(labels) || fresh.Any(n => n.StartsWith(model.ClassifierName));
+        var newHead = !config.MayHold(head) || !config.Labels.SequenceEqual(labels) || fresh.Any(n => n.StartsWith(model.ClassifierName));
         if (newHead) fresh.UnionWith([model.ClassifierName + "weight", model.ClassifierName + "bias"]);
         manual_seed(seed);
         using (no_grad())

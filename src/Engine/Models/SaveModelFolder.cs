@@ -82,9 +82,10 @@ public static class SaveModelFolder
     private static string ConfigFor(SequenceClassifier model, IReadOnlyList<string> labels, string baseConfig)
     {
         var config = JsonNode.Parse(baseConfig)!.AsObject();
-        config["architectures"] = new JsonArray(model.Config.Architecture);
+        config["architectures"] = new JsonArray(model.Config.ArchitectureWith(model.Head));
         config["id2label"] = new JsonObject(labels.Select((label, i) => KeyValuePair.Create<string, JsonNode?>(i.ToString(), label)));
         config["label2id"] = new JsonObject(labels.Select((label, i) => KeyValuePair.Create<string, JsonNode?>(label, i)));
+        if (model.Head == EncoderHead.Token) config.Remove("problem_type");
         if (config.ContainsKey("problem_type")) config["problem_type"] = "single_label_classification";
         config.Remove("num_labels");
         foreach (var name in new[] { "torch_dtype", "dtype" }.Where(config.ContainsKey)) config[name] = "float32";

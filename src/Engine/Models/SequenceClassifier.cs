@@ -6,8 +6,18 @@ using F = TorchSharp.torch.nn.functional;
 
 namespace FineTuneStudio.Engine.Models;
 
+/// <summary>What the classes are told of.</summary>
+public enum EncoderHead
+{
+    /// <summary>The whole text, from its first token: logits [batch, labels].</summary>
+    Sequence,
+
+    /// <summary>Each token: logits [batch, length, labels].</summary>
+    Token,
+}
+
 /// <summary>
-/// A text encoder with a classification head on its first token: embeddings, then blocks, then the head. The families differ in
+/// A text encoder with a classification head on its first token, or on each: embeddings, then blocks, then the head. The families differ in
 /// these parts and in their names, which are those of Hugging Face's classes, so that their safetensors files load key by key.
 /// Weights are left unset by the constructors: fill them with <see cref="LoadClassifier"/>.
 /// </summary>
@@ -22,15 +32,21 @@ public abstract class SequenceClassifier : Module<Tensor, Tensor?, Tensor?, Tens
     /// <param name="config">Sizes and constants, from config.json.</param>
     /// <param name="labels">Outputs of the classifier.</param>
     /// <param name="dropout">Probability for every dropout of the model, in place of those in <paramref name="config"/>; null keeps them.</param>
-    public static SequenceClassifier For(EncoderConfig config, int labels, double? dropout = null) => config.ModelType switch
+    /// <param name="head">What the classes are told of.</param>
+    public static SequenceClassifier For(EncoderConfig config, int labels, double? dropout = null, EncoderHead head = EncoderHead.Sequence) => (config.ModelType, head) switch
     {
-        "bert" => new BertForSequenceClassification(config, labels, dropout),
-        "distilbert" => new DistilBertForSequenceClassification(config, labels, dropout),
-        "roberta" or "xlm-roberta" => new RobertaForSequenceClassification(config, labels, dropout),
+        ("bert", EncoderHead.Sequence) => new BertForSequenceClassification(config, labels, dropout),
+        ("bert", EncoderHead.Token) => new BertForTokenClassification(config, labels, dropout),
+        ("distilbert", EncoderHead.Sequence) => new DistilBertForSequenceClassification(config, labels, dropout),
+        ("distilbert", EncoderHead.Token) => new DistilBertForTokenClassification(config, labels, dropout),
+        ("roberta" or "xlm-roberta", EncoderHead.Sequence) => new RobertaForSequenceClassification(config, labels, dropout),
+        ("roberta" or "xlm-roberta", EncoderHead.Token) => new RobertaForTokenClassification(config, labels, dropout),
         _ => throw new ArgumentException($"There is no model of the type {config.ModelType}."),
     };
 
     public EncoderConfig Config { get; }
+
+    public virtual EncoderHead Head => EncoderHead.Sequence;
 
     /// <summary>The last layer, which is new for new labels: weight [labels, hidden] and bias [labels].</summary>
     public abstract Linear Classifier { get; }
@@ -52,19 +68,19 @@ public abstract class SequenceClassifier : Module<Tensor, Tensor?, Tensor?, Tens
     /// <summary>Ids and types int64 [batch, length] to [batch, length, hidden].</summary>
     private protected abstract Tensor Embed(Tensor input_ids, Tensor? token_type_ids);
 
-    /// <summary>The last block's output [batch, length, hidden] to logits [batch, labels].</summary>
+    /// <summary>The last block's output [batch, length, hidden] to logits [batch, labels], or [batch, length, labels] where each token is classified.</summary>
     private protected abstract Tensor Classify(Tensor hidden);
 
     /// <summary>Logits.</summary>
     /// <param name="input_ids">Token ids, int64 [batch, length].</param>
     /// <param name="attention_mask">1 for tokens and 0 for padding, int64 or float [batch, length]; null where nothing is padded.</param>
     /// <param name="token_type_ids">0 for the first text and 1 for the second, int64 [batch, length]; null is all 0. DistilBERT has no such thing and leaves it unread.</param>
-    /// <returns>float32 [batch, labels].</returns>
+    /// <returns>float32 [batch, labels], or [batch, length, labels] where each token is classified; at padding those mean nothing.</returns>
     /// <exception cref="ArgumentException">The texts are longer than the model's positions.</exception>
     public sealed override Tensor forward(Tensor input_ids, Tensor? attention_mask, Tensor? token_type_ids) =>
         Classify(Encode(input_ids, attention_mask, token_type_ids, null));
 
-    /// <summary>Logits [batch, labels] and the hidden states [batch, length, hidden]: the embeddings' output, then each block's.</summary>
+    /// <summary>Logits, as of a plain call, and the hidden states [batch, length, hidden]: the embeddings' output, then each block's.</summary>
     public (Tensor Logits, IReadOnlyList<Tensor> HiddenStates) ForwardWithHiddenStates(Tensor input_ids, Tensor? attention_mask, Tensor? token_type_ids)
     {
         var states = new List<Tensor>();

@@ -33,6 +33,7 @@ public sealed class GoldenCopiesTests
     [Theory]
     [InlineData("classification.json", 2)]
     [InlineData("schedules.json", 5)]
+    [InlineData("entities.json", 1)]
     public void The_reference_metrics_are_entries_of_metrics_json(string file, int entries)
     {
         if (Shared.Find("goldens/metrics.json") is not { } path) return;
