@@ -14,7 +14,7 @@ public sealed class RealServer : IAsyncDisposable
     private RealServer(Process process, Uri url) => (this.process, Url) = (process, url);
 
     /// Serves the data folder on a free port, or on a given one; ready when it returns.
-    public static async Task<RealServer> Start(string dataFolder, int? port = null)
+    public static async Task<RealServer> Start(string dataFolder, int? port = null, IReadOnlyDictionary<string, string>? environment = null)
     {
         var configuration = new DirectoryInfo(AppContext.BaseDirectory).Name;
         var dll = Path.Combine(ContentRoot.Find([]), "artifacts", "bin", "FineTuneStudio", configuration, "FineTuneStudio.dll");
@@ -22,6 +22,7 @@ public sealed class RealServer : IAsyncDisposable
         var start = new ProcessStartInfo("dotnet", [dll, "--urls", url.ToString()]) { RedirectStandardOutput = true, RedirectStandardError = true };
         start.Environment["DataFolder"] = dataFolder;
         start.Environment["Logging__LogLevel__Default"] = "Warning";
+        foreach (var (name, value) in environment ?? new Dictionary<string, string>()) start.Environment[name] = value;
         var process = Process.Start(start)!;
         var said = new System.Text.StringBuilder();
         process.OutputDataReceived += (_, e) => { lock (said) said.AppendLine(e.Data); };

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Security.Cryptography;
 using System.Text;
+using FineTuneStudio.BaseModels;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
@@ -133,6 +134,9 @@ public sealed class HubServer : IAsyncDisposable
         Log.Enqueue(new(byHub, http.Request.Path, headers.Authorization.FirstOrDefault(), headers.Range.FirstOrDefault(), status));
         return result!;
     }
+
+    /// The files as an import keeps the hub's list of them.
+    public IReadOnlyList<HubFile> Listed() => [.. Files.OrderBy(f => f.Value.Length).Select(f => new HubFile(f.Key, f.Value.Length, Large.Contains(f.Key) ? Sha256(f.Value) : GitHash(f.Value)))];
 
     private static string Sha256(byte[] bytes) => Convert.ToHexStringLower(SHA256.HashData(bytes));
 

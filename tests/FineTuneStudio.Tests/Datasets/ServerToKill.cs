@@ -14,10 +14,11 @@ public sealed class ServerToKill : IAsyncDisposable
 
     public string Folder { get; } = Directory.CreateTempSubdirectory("fts-real-").FullName;
     public Uri Url => server!.Url;
+    public Dictionary<string, string> Environment { get; } = [];
 
     public StudioDb Db => new(new DbContextOptionsBuilder<StudioDb>().UseSqlite($"Data Source={Path.Combine(Folder, "studio.db")};Foreign Keys=True;Pooling=False").Options);
 
-    public async Task Start() => server = await RealServer.Start(Folder, server?.Url.Port);
+    public async Task Start() => server = await RealServer.Start(Folder, server?.Url.Port, Environment);
 
     public Task Kill() => server!.Kill();
 
