@@ -52,7 +52,7 @@ public sealed class DownloadHubFile(HubConnection hub, HubSettings settings, Tim
                 var here = File.Exists(part) ? new FileInfo(part).Length : 0;
                 failures = here > before ? 1 : failures + 1;
                 if (failures == MostTries)
-                    throw new HubInterrupted($"The download of “{file.Name}” was cut off at {Say.Bytes(here)} of {Say.Bytes(file.Size)} ({e.Message.TrimEnd('.')}), and {MostTries} tries did not bring more. What is here is kept; continue when {settings.Endpoint.Host} can be reached.");
+                    throw new HubInterrupted($"The download of “{file.Name}” was cut off at {Say.Bytes(here)} of {Say.Bytes(file.Size)} ({HubRefusal.Why(e)}), and {MostTries} tries did not bring more. What is here is kept; continue when {settings.Endpoint.Host} can be reached.");
                 await Task.Delay(settings.Pause * (1 << failures - 1), clock, cancel);
             }
         }

@@ -27,6 +27,9 @@ public static class HubRefusal
     internal static HubInterrupted Gated(Uri hub, string repository) =>
         new($"“{repository}” is gated: its authors want to know who downloads it. Accept their terms on {hub.ToString().TrimEnd('/')}/{repository} and give an access token of that account.", needsToken: true);
 
+    /// The cause beneath the general words of the HTTP client.
+    internal static string Why(Exception fault) => fault.GetBaseException().Message.TrimEnd('.');
+
     internal static HubInterrupted Unreachable(Uri hub, Exception why) =>
-        new($"{hub.Host} cannot be reached ({why.Message.TrimEnd('.')}). Check this server's connection and the hub's address, {hub}, then try again.");
+        new($"{hub.Host} cannot be reached ({Why(why)}). Check this server's connection and the hub's address, {hub}, then try again.");
 }

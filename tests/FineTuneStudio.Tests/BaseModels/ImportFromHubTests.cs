@@ -17,7 +17,7 @@ public sealed class ImportFromHubTests(StudioFixture app) : IClassFixture<Studio
     public async Task InitializeAsync()
     {
         hub = await HubServer.Start(Path.Combine(ContentRoot.Find([]), "sample", "practice-model"));
-        Set(("Endpoint", hub.Url), ("PauseSeconds", "0.01"), ("Enabled", "true"), ("MaxBytes", null), ("KeepFree", "1"));
+        Set(("Endpoint", hub.Url), ("PauseSeconds", "0.01"), ("Enabled", "true"), ("MaxBytes", null), ("KeepFree", "1"), ("SilenceSeconds", null));
         engineer = await app.NewPerson("Engineer");
         project = await app.NewProject(engineer, "From the hub");
     }
@@ -63,6 +63,15 @@ public sealed class ImportFromHubTests(StudioFixture app) : IClassFixture<Studio
         Assert.Equal(3, ranges.Count);
         Assert.Equal(0, ranges[0]);
         Assert.True(ranges[1] > 0 && ranges[2] > ranges[1] && ranges[2] <= 2 * hub.CutAfter, string.Join(", ", ranges));
+    }
+
+    [Fact]
+    public async Task A_store_that_falls_silent_in_the_middle_of_a_file_is_asked_again_for_the_rest()
+    {
+        hub.PauseBetweenChunks = TimeSpan.FromSeconds(20);
+        Set(("SilenceSeconds", "0.1"));
+        await Whole(await Start());
+        Assert.True(hub.Log.Count(a => a.Range is not null) > 5);
     }
 
     [Fact]
@@ -159,7 +168,7 @@ public sealed class ImportFromHubTests(StudioFixture app) : IClassFixture<Studio
     public async Task A_hub_that_cannot_be_reached_or_is_switched_off_is_said()
     {
         Set(("Endpoint", "http://127.0.0.1:9"));
-        Assert.Matches("^127.0.0.1 cannot be reached \\(.+\\). Check this server's connection and the hub's address, http://127.0.0.1:9/, then try again.$", await Refused());
+        Assert.Matches("^127.0.0.1 cannot be reached \\(Connection refused\\). Check this server's connection and the hub's address, http://127.0.0.1:9/, then try again.$", await Refused());
         Set(("Endpoint", "huggingface.co"));
         Assert.StartsWith("The address of the model hub, “huggingface.co”, is not one:", await Refused());
         Set(("Endpoint", hub.Url), ("Enabled", "false"));
