@@ -76,6 +76,7 @@ public sealed class StudioDb(DbContextOptions<StudioDb> options) : IdentityUserC
         model.Entity<Run>().Property(r => r.State).IsConcurrencyToken();
         model.Entity<RunStep>().HasKey(s => new { s.RunId, s.Step });
         model.Entity<RunEvaluation>().HasKey(e => new { e.RunId, e.Step });
+        model.Entity<RunEvaluation>().Ignore(e => e.Scores);
         model.Entity<RunLogLine>().HasIndex(l => new { l.RunId, l.Id });
 
         model.Entity<ChecklistAnswer>().HasIndex(a => new { a.ProjectId, a.Item, a.Id });

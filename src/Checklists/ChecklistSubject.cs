@@ -29,11 +29,11 @@ public sealed class ChecklistSubject
     public int TestRows => Parts.Sum(p => p.Test);
 
     /// What always answering the most frequent train label would score: the floor of under-fitting.
-    public double MajorityScore(SelectionMetric metric)
+    public double MajorityScore(Metric metric)
     {
         if (TrainRows == 0) return 0;
         var share = (double)Parts.Max(p => p.Train) / TrainRows;
-        return metric == SelectionMetric.Accuracy ? share : 2 * share / (1 + share) / Parts.Count;
+        return metric == Metric.Accuracy ? share : 2 * share / (1 + share) / Parts.Count;
     }
 
     internal static async Task<ChecklistSubject> Find(StudioDb db, Project project, int? runNumber, CancellationToken cancel)

@@ -50,8 +50,8 @@ internal static class DataFacts
             new("D3", "Imbalance ratio", $"{Say.Score(worst)} for the rarest label “{least.Name}” (0.5 is perfect balance)", worst >= 0.10 ? Pass : inTrain < 100 ? Block : Warn, ratio, "evalml class imbalance check: 0.10, 100 rows"),
             new("D3b", "Share of the rarest label", $"{Say.Percent(smallest)} of the labelled rows; an even share of {Say.Count(subject.Labels.Count, "label")} would be {Say.Percent(even)}",
                 smallest >= 0.1 * even ? Pass : Warn, "warn under a tenth of an even share", "cleanlab under-represented class check"),
-            new("D3c", "The metric suits the balance", $"The project's metric is {(subject.Project.Metric == GoalMetric.MacroF1 ? "macro-F1, which counts every label the same" : "accuracy, which hides rare labels")}",
-                subject.Project.Metric == GoalMetric.MacroF1 || smallest >= 0.5 * even ? Pass : smallest < 0.1 * even ? Block : Warn, "warn for accuracy when the rarest label has under half an even share", "Google's guide on imbalanced data; limit our own"),
+            new("D3c", "The metric suits the balance", $"The project's metric is {(subject.Project.Metric == Metric.MacroF1 ? "macro-F1, which counts every label the same" : "accuracy, which hides rare labels")}",
+                subject.Project.Metric == Metric.MacroF1 || smallest >= 0.5 * even ? Pass : smallest < 0.1 * even ? Block : Warn, "warn for accuracy when the rarest label has under half an even share", "Google's guide on imbalanced data; limit our own"),
             await Conflicts(db, version.Id, version.LabeledCount, cancel),
         ];
     }

@@ -12,7 +12,7 @@ public sealed record FitVerdict(FactState State, string Sentence, int? Step, dou
 {
     internal static FitVerdict? Of(ChecklistSubject subject) => subject.Recipe is { } recipe ? Of(subject.Evaluations, recipe.Metric, subject.MajorityScore(recipe.Metric)) : null;
 
-    public static FitVerdict? Of(IReadOnlyList<RunEvaluation> evaluations, SelectionMetric metric, double majorityScore)
+    public static FitVerdict? Of(IReadOnlyList<RunEvaluation> evaluations, Metric metric, double majorityScore)
     {
         if (evaluations.Count == 0) return null;
         var gaps = evaluations.Select(e => Gap1(e, metric)).ToList();
@@ -42,7 +42,7 @@ public sealed record FitVerdict(FactState State, string Sentence, int? Step, dou
             var kept = best is null ? "" : best.Step <= step ? $" The best checkpoint, at step {Say.Count(best.Step)}, is from before." : $" The best checkpoint, at step {Say.Count(best.Step)}, is from after: look at the gap before you rely on it.";
             return new(loss >= 5 || strip >= 3 ? Block : Warn, $"Over-fitting since step {Say.Count(step)}: the model goes on learning the train part and no longer gets better on the validation part.{kept}", step, gap, loss, longest);
         }
-        var gain = metric == SelectionMetric.ValidationLoss ? (double?)null : (last.TrainSampleMetric - majorityScore) / (1 - majorityScore);
+        var gain = metric == Metric.ValidationLoss ? (double?)null : (last.TrainSampleMetric - majorityScore) / (1 - majorityScore);
         if (gain < 0.30) return new(Warn, "Under-fitting: even on the train part the model is barely better than guessing. Train longer, with a higher learning rate, or with more layers.", last.Step, gap, loss, longest);
         if (StillLearning(evaluations)) return new(Warn, $"Still learning when it ended at step {Say.Count(last.Step)}: the train loss was falling. Train for more epochs.", last.Step, gap, loss, longest);
         return new(gap > 0.10 ? Warn : Pass, gap > 0.10 ? "Not over-fitting by its losses, but the gap between train and validation is wide." : "Healthy: train and validation move together.", null, gap, loss, longest);
@@ -57,10 +57,10 @@ public sealed record FitVerdict(FactState State, string Sentence, int? Step, dou
         return (last.TrainSampleLoss - before.TrainSampleLoss) / before.TrainSampleLoss / (last.Epoch - before.Epoch) < -0.05;
     }
 
-    private static double? Gap1(RunEvaluation e, SelectionMetric metric)
+    private static double? Gap1(RunEvaluation e, Metric metric)
     {
-        if (metric == SelectionMetric.ValidationLoss || e.TrainSampleMetric == 0) return null;
-        return (e.TrainSampleMetric - (metric == SelectionMetric.Accuracy ? e.Accuracy : e.MacroF1)) / Math.Abs(e.TrainSampleMetric);
+        if (metric == Metric.ValidationLoss || e.TrainSampleMetric == 0) return null;
+        return (e.TrainSampleMetric - e[metric]) / Math.Abs(e.TrainSampleMetric);
     }
 
     internal static (IReadOnlyList<Fact> Monitor, IReadOnlyList<Fact> NotIgnored) Facts(ChecklistSubject subject, IReadOnlyList<RunStep> steps)
@@ -69,21 +69,21 @@ public sealed record FitVerdict(FactState State, string Sentence, int? Step, dou
         if (subject.Run is not { } run || subject.Recipe is not { } recipe || Of(subject) is not { } verdict)
             return ([Fact.Unmeasured("M1", "Gap between train sample and validation", m1, "deepchecks 0.10, MLflow 0.05", how)], [Fact.Unmeasured("M4", "Last against best evaluation", m4, "deepchecks 0.05", how)]);
         var last = subject.Evaluations[^1];
-        double Metric(RunEvaluation e) => recipe.Metric switch { SelectionMetric.Accuracy => e.Accuracy, SelectionMetric.MacroF1 => e.MacroF1, _ => -e.ValidationLoss };
-        var best = subject.Evaluations.MaxBy(Metric)!;
-        var fell = Metric(best) == 0 ? 0 : (Metric(best) - Metric(last)) / Math.Abs(Metric(best));
-        var name = recipe.Metric switch { SelectionMetric.Accuracy => "accuracy", SelectionMetric.MacroF1 => "macro-F1", _ => "validation loss" };
+        double Goodness(RunEvaluation e) => recipe.Metric.IsHigherBetter() ? e[recipe.Metric] : -e[recipe.Metric];
+        var best = subject.Evaluations.MaxBy(Goodness)!;
+        var fell = Goodness(best) == 0 ? 0 : (Goodness(best) - Goodness(last)) / Math.Abs(Goodness(best));
+        var name = recipe.Metric.Name();
         return (
         [
             verdict.Gap is { } gap
-                ? new("M1", "Gap between train sample and validation", $"{Say.Percent(gap)} at step {Say.Count(last.Step)}: {name} {Say.Score(last.TrainSampleMetric)} on the train sample, {Say.Score(Metric(last))} on validation", gap <= 0.05 ? Pass : gap <= 0.10 ? Warn : Block, m1, "deepchecks 0.10, MLflow 0.05")
+                ? new("M1", "Gap between train sample and validation", $"{Say.Percent(gap)} at step {Say.Count(last.Step)}: {name} {Say.Score(last.TrainSampleMetric)} on the train sample, {Say.Score(Goodness(last))} on validation", gap <= 0.05 ? Pass : gap <= 0.10 ? Warn : Block, m1, "deepchecks 0.10, MLflow 0.05")
                 : Fact.Unmeasured("M1", "Gap between train sample and validation", m1, "deepchecks 0.10, MLflow 0.05", "Choose macro-F1 or accuracy as the run's metric."),
             new("M2", "Validation loss above its lowest", $"{Say.Number(Math.Round(verdict.GeneralisationLoss, 1))} % at the last evaluation", verdict.GeneralisationLoss < 2 ? Pass : verdict.GeneralisationLoss < 5 ? Warn : Block, "pass under 2 %, block from 5 %", "Prechelt 1998, GL"),
             new("M3", "Validation loss up while train loss down", $"{Say.Count(verdict.RisingStrip, "evaluation")} in a row at most", verdict.RisingStrip <= 1 ? Pass : verdict.RisingStrip == 2 ? Warn : Block, "pass up to 1, block from 3", "Prechelt 1998, UP"),
         ],
         [
             new("verdict", "Verdict", verdict.Sentence, verdict.State, "over-fitting: M3 ≥ 3, M2 ≥ 5 or M1 > 10 % and rising; under-fitting: gain on train under 0.30 or loss still falling", "Prechelt 1998; limits our own"),
-            new("M4", "Last against best evaluation", $"{name} {Say.Score(Math.Abs(Metric(last)))} last, {Say.Score(Math.Abs(Metric(best)))} best at step {Say.Count(best.Step)}; the best checkpoint of run {run.Number} is the one kept", fell <= 0.02 ? Pass : Warn, m4, "deepchecks 0.05"),
+            new("M4", "Last against best evaluation", $"{name} {Say.Score(Math.Abs(Goodness(last)))} last, {Say.Score(Math.Abs(Goodness(best)))} best at step {Say.Count(best.Step)}; the best checkpoint of run {run.Number} is the one kept", fell <= 0.02 ? Pass : Warn, m4, "deepchecks 0.05"),
             Stability(steps),
         ]);
     }

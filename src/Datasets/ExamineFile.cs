@@ -29,10 +29,11 @@ public sealed class ExamineFile(IDbContextFactory<StudioDb> databases, ProjectAc
     public async Task<Counts> Count(string projectId, int importId, FileFormat format, ColumnMapping mapping, IProgress<double>? progress = null, CancellationToken cancel = default)
     {
         var import = await Find(projectId, importId, cancel);
+        var answers = Answers.Of((await access.Require(projectId, Permission.UploadData, cancel)).Project.Task);
         return await Task.Run(() =>
         {
             using var file = File.OpenRead(receive.PathOf(import));
-            return CountRows(file, format, mapping, progress, cancel);
+            return CountRows(file, format, mapping, answers, progress, cancel);
         }, cancel);
     }
 
@@ -61,7 +62,7 @@ public sealed class ExamineFile(IDbContextFactory<StudioDb> databases, ProjectAc
 
     private const string HeaderOnly = "The file has a header and no row below it; there is nothing to import.";
 
-    internal static Counts CountRows(Stream file, FileFormat format, ColumnMapping mapping, IProgress<double>? progress, CancellationToken cancel)
+    internal static Counts CountRows(Stream file, FileFormat format, ColumnMapping mapping, Answers answers, IProgress<double>? progress, CancellationToken cancel)
     {
         var labels = new Dictionary<string, int>(StringComparer.Ordinal);
         var examples = new List<Rejection>();
@@ -72,13 +73,13 @@ public sealed class ExamineFile(IDbContextFactory<StudioDb> databases, ProjectAc
             if (mapping.Faults(columns) is { Count: > 0 } faults) return new(0, 0, 0, [], [], [], string.Join(" ", faults));
             foreach (var raw in ReadTable.Rows(file, format, columns))
             {
-                var (row, rejection) = ReadTable.Take(raw, mapping.Columns);
+                var (row, rejection) = ReadTable.Take(raw, mapping.Columns, answers);
                 if (row is null) { rejected++; if (examples.Count < 20) examples.Add(rejection!); }
                 else
                 {
                     rows++;
                     if (row.Label is null) unlabeled++;
-                    else Add(labels, row.Label);
+                    else Add(labels, answers.Names(row.Label));
                 }
                 if ((rows + rejected) % 4096 == 0) { cancel.ThrowIfCancellationRequested(); progress?.Report((double)file.Position / file.Length); }
             }
@@ -86,23 +87,23 @@ public sealed class ExamineFile(IDbContextFactory<StudioDb> databases, ProjectAc
         catch (DataFileException e) { return new(rows, unlabeled, rejected, [], examples, [], e.Message); }
         IReadOnlyList<LabelCount> counts = [.. labels.OrderBy(l => l.Key, StringComparer.Ordinal).Select(l => new LabelCount(l.Key, l.Value))];
         var problem = rows > 0 ? null : rejected > 0 ? $"None of the {rejected} rows can be imported; the first says: {examples[0].Reason}" : HeaderOnly;
-        return new(rows, unlabeled, rejected, counts, examples, Warnings(rows, unlabeled, counts, mapping), problem);
+        return new(rows, unlabeled, rejected, counts, examples, Warnings(rows, unlabeled, counts, answers, mapping), problem);
     }
 
-    internal static void Add(Dictionary<string, int> labels, string label)
+    internal static void Add(Dictionary<string, int> labels, IEnumerable<string> names)
     {
-        labels[label] = labels.GetValueOrDefault(label) + 1;
+        foreach (var name in names) labels[name] = labels.GetValueOrDefault(name) + 1;
         if (labels.Count > DataLimits.Labels)
             throw new DataFileException($"The label column holds more than {DataLimits.Labels} different values; that is text, not a label. Choose another column.");
     }
 
     /// What does not stand against importing and yet should be known.
-    internal static IReadOnlyList<string> Warnings(int rows, int unlabeled, IReadOnlyList<LabelCount> labels, ColumnMapping? mapping = null)
+    internal static IReadOnlyList<string> Warnings(int rows, int unlabeled, IReadOnlyList<LabelCount> labels, Answers answers, ColumnMapping? mapping = null)
     {
         var warnings = new List<string>();
         if (mapping is not null && mapping.Columns.All(c => c.Role != ColumnRole.Label)) warnings.Add("No column is marked as the label: every row is imported as unlabelled and waits in the review.");
-        else if (labels.Count == 0 && rows > 0) warnings.Add("No row has a label: every row is imported as unlabelled and waits in the review.");
-        if (labels.Count == 1) warnings.Add($"All labelled rows carry the one label “{labels[0].Name}”; a model needs at least two to learn a difference.");
+        else if (unlabeled == rows && rows > 0) warnings.Add("No row has a label: every row is imported as unlabelled and waits in the review.");
+        if (labels.Count == 1 && answers.NeedsTwoStrata) warnings.Add($"All labelled rows carry the one label “{labels[0].Name}”; a model needs at least two to learn a difference.");
         if (labels.Count > 50 && labels.Count > (rows - unlabeled) / 2) warnings.Add($"There are {labels.Count} labels for {rows - unlabeled} labelled rows; is the label column the right one?");
         return warnings;
     }

@@ -115,10 +115,11 @@ internal static class ReadTable
         Batches(Rows(file, format, columns).Take(most).Select(r => r with { Cells = [.. r.Cells.Select(c => DataLimits.Clip(c))] }), most).FirstOrDefault() ?? [];
 
     /// What the mapping makes of one row: a row to import, or why not.
-    public static (ReadRow? Row, Rejection? Rejection) Take(RawRow raw, IReadOnlyList<ColumnUse> columns)
+    public static (ReadRow? Row, Rejection? Rejection) Take(RawRow raw, IReadOnlyList<ColumnUse> columns, Answers answers)
     {
         if (raw.Fault is not null) return (null, new(raw.Line, raw.Column, raw.Found, raw.Fault));
         string? text = null, label = null;
+        var at = -1;
         Dictionary<string, string>? attributes = null;
         for (var i = 0; i < columns.Count; i++)
         {
@@ -132,13 +133,14 @@ internal static class ReadTable
             {
                 case ColumnRole.Text when string.IsNullOrWhiteSpace(cell): return (null, Refuse($"The text in “{columns[i].Name}” is empty."));
                 case ColumnRole.Text: text = cell; break;
-                case ColumnRole.Label when cell.Trim() is var trimmed && trimmed.Length > DataLimits.LabelCharacters:
-                    return (null, Refuse($"The label has {trimmed.Length} characters; a label has at most {DataLimits.LabelCharacters}. Is “{columns[i].Name}” the right column?"));
-                case ColumnRole.Label when cell.Trim().Any(char.IsControl):
-                    return (null, Refuse($"The label holds a line break or another control character; a label stands on one line. Is “{columns[i].Name}” the right column?"));
-                case ColumnRole.Label: label = cell.Trim() is { Length: > 0 } l ? l : null; break;
+                case ColumnRole.Label: at = i; break;
                 case ColumnRole.Attribute when cell.Length > 0: (attributes ??= [])[columns[i].Name] = cell; break;
             }
+        }
+        if (at >= 0)
+        {
+            (label, var fault) = answers.Read(raw.Cells[at], columns[at].Name, text!);
+            if (fault is not null) return (null, new(raw.Line, at + 1, DataLimits.Clip(raw.Cells[at]), fault));
         }
         return (new(raw.Line, text!, label, attributes is null ? null : JsonSerializer.Serialize(attributes, Plain)), null);
     }

@@ -17,6 +17,7 @@ public sealed class WriteVersion(IDbContextFactory<StudioDb> databases, ReceiveF
     {
         await using var db = await databases.CreateDbContextAsync(cancel);
         var import = await db.Imports.AsNoTracking().SingleAsync(i => i.Id == importId, cancel);
+        var answers = Answers.Of(await db.Projects.Where(p => p.Id == import.ProjectId).Select(p => p.Task).SingleAsync(cancel));
         var connection = (SqliteConnection)db.Database.GetDbConnection();
         await connection.OpenAsync(cancel);
         await Sweep(importId, cancel);
@@ -34,7 +35,7 @@ public sealed class WriteVersion(IDbContextFactory<StudioDb> databases, ReceiveF
         foreach (var raws in ReadTable.Batches(ReadTable.Rows(file, format, columns), Batch))
         {
             cancel.ThrowIfCancellationRequested();
-            var taken = raws.Select(raw => ReadTable.Take(raw, mapping.Columns)).ToList();
+            var taken = raws.Select(raw => ReadTable.Take(raw, mapping.Columns, answers)).ToList();
             writer.Begin();
             foreach (var (row, rejection) in taken)
                 if (row is not null)
@@ -42,7 +43,7 @@ public sealed class WriteVersion(IDbContextFactory<StudioDb> databases, ReceiveF
                     var id = writer.Add(row, accepted++);
                     hash.Append(id, row.Text, row.Attributes, row.Label);
                     if (row.Label is null) unlabeled++;
-                    else ExamineFile.Add(labels, row.Label);
+                    else ExamineFile.Add(labels, answers.Names(row.Label));
                 }
                 else { writer.Reject(rejection!); rejected++; }
             writer.Commit();

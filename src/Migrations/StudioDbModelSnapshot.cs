@@ -828,17 +828,15 @@ namespace FineTuneStudio.src.Migrations
                     b.Property<int>("Step")
                         .HasColumnType("INTEGER");
 
-                    b.Property<double>("Accuracy")
-                        .HasColumnType("REAL");
-
                     b.Property<double>("Epoch")
                         .HasColumnType("REAL");
 
                     b.Property<bool>("IsBest")
                         .HasColumnType("INTEGER");
 
-                    b.Property<double>("MacroF1")
-                        .HasColumnType("REAL");
+                    b.Property<string>("ScoresJson")
+                        .IsRequired()
+                        .HasColumnType("TEXT");
 
                     b.Property<double>("TrainSampleLoss")
                         .HasColumnType("REAL");

@@ -1,16 +1,14 @@
-using FineTuneStudio.Engine.Training;
-
 namespace FineTuneStudio.Models;
 
-/// The one classifier kept in memory: loading takes seconds, a text takes milliseconds. One caller at a time; a file is scored
+/// The one model kept in memory: loading takes seconds, a text takes milliseconds. One caller at a time; a file is scored
 /// in small turns, so that a person who types a text waits for one turn only.
 public sealed class LoadedModel : IDisposable
 {
     private readonly SemaphoreSlim turn = new(1, 1);
-    private TextClassifier? classifier;
+    private IDisposable? model;
     private (string Folder, DateTime Written)? loaded;
 
-    internal async Task<T> Use<T>(string folder, Func<TextClassifier, T> work, CancellationToken cancel)
+    internal async Task<T> Use<TModel, T>(string folder, Func<string, TModel> load, Func<TModel, T> work, CancellationToken cancel) where TModel : class, IDisposable
     {
         await turn.WaitAsync(cancel);
         try
@@ -18,14 +16,14 @@ public sealed class LoadedModel : IDisposable
             return await Task.Run(() =>
             {
                 var wanted = (folder, File.GetLastWriteTimeUtc(Path.Combine(folder, "model.safetensors")));
-                if (loaded != wanted)
+                if (loaded != wanted || model is not TModel)
                 {
-                    classifier?.Dispose();
-                    (classifier, loaded) = (null, null);
-                    classifier = TextClassifier.Load(folder);
+                    model?.Dispose();
+                    (model, loaded) = (null, null);
+                    model = load(folder);
                     loaded = wanted;
                 }
-                return work(classifier!);
+                return work((TModel)model!);
             }, cancel);
         }
         finally { turn.Release(); }
@@ -33,7 +31,7 @@ public sealed class LoadedModel : IDisposable
 
     public void Dispose()
     {
-        classifier?.Dispose();
+        model?.Dispose();
         turn.Dispose();
     }
 }

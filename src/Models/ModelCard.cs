@@ -17,9 +17,9 @@ internal static class ModelCard
         Line("---");
         if (view.Base.License is { } license) Line($"license: {Yaml(license)}");
         Line("library_name: transformers");
-        Line("pipeline_tag: text-classification");
+        Line($"pipeline_tag: {Pipeline(view.Project.Task)}");
         Line("tags:");
-        Line("- text-classification");
+        Line($"- {Pipeline(view.Project.Task)}");
         Line($"- {EncoderConfig.Read(view.Folder).ModelType}");
         Line("---");
         Line();
@@ -31,7 +31,7 @@ internal static class ModelCard
         Line();
         Line("## What it does");
         Line();
-        Line($"Answers one of {Say.Count(view.Labels.Count, "label")} for a text: {string.Join(", ", view.Labels.Take(100).Select(l => $"`{One(l.Name)}`"))}{(view.Labels.Count > 100 ? ", …" : "")}.");
+        Line(Does(view));
         Line();
         Line("## Measured on the test part");
         Line();
@@ -40,9 +40,10 @@ internal static class ModelCard
         {
             Line(ReportSentences.Answer(body));
             Line();
-            Line("| model | accuracy | 95 % interval | macro-F1 | 95 % interval |");
-            Line("|---|---|---|---|---|");
-            void Row(string name, Scores s) => Line($"| {name} | {Say.Score(s.Accuracy.Value)} | {ReportSentences.Interval(s.Accuracy)} | {Say.Score(s.MacroF1.Value)} | {ReportSentences.Interval(s.MacroF1)} |");
+            var metrics = body.Task.Metrics();
+            Line($"| model |{string.Concat(metrics.Select(m => $" {m.Name()} | 95 % interval |"))}");
+            Line($"|---|{string.Concat(metrics.Select(_ => "---|---|"))}");
+            void Row(string name, Scores s) => Line($"| {name} |{string.Concat(metrics.Select(m => $" {Say.Score(s.Of(m).Value)} | {ReportSentences.Interval(s.Of(m))} |"))}");
             Row("this model", body.Model);
             foreach (var baseline in body.Baselines) Row(baseline.Name, baseline.Scores);
             Line();
@@ -64,7 +65,7 @@ internal static class ModelCard
         Line("## Limits");
         Line();
         Line($"- It reads at most {recipe.MaxLength} tokens of a text; the rest is cut off.");
-        Line("- It always answers one of its labels, also for a text that fits none.");
+        Line(Limit(view.Project.Task));
         Line("- Its numbers hold for texts like those it was measured on; elsewhere they may be lower.");
         if (view.Report is { } report)
             foreach (var score in report.Model.PerLabel.Where(s => s.Support > 0).OrderBy(s => s.F1).Take(3))
@@ -91,6 +92,27 @@ internal static class ModelCard
         Line($"Written by FineTuneStudio on {at:yyyy-MM-dd HH:mm} UTC.");
         return card.ToString();
     }
+
+    /// The Hub's name for what the model does.
+    private static string Pipeline(TextTask task) => task switch
+    {
+        TextTask.SingleLabel => "text-classification",
+        _ => throw new ArgumentOutOfRangeException(nameof(task)),
+    };
+
+    private static string Does(ReadModel.View view) => view.Project.Task switch
+    {
+        TextTask.SingleLabel => $"Answers one of {Say.Count(view.Labels.Count, "label")} for a text: {Names(view)}.",
+        _ => throw new ArgumentOutOfRangeException(nameof(view)),
+    };
+
+    private static string Names(ReadModel.View view) => string.Join(", ", view.Labels.Take(100).Select(l => $"`{One(l.Name)}`")) + (view.Labels.Count > 100 ? ", …" : "");
+
+    private static string Limit(TextTask task) => task switch
+    {
+        TextTask.SingleLabel => "- It always answers one of its labels, also for a text that fits none.",
+        _ => throw new ArgumentOutOfRangeException(nameof(task)),
+    };
 
     /// One line of Markdown from whatever people typed.
     private static string One(string text)

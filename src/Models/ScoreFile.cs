@@ -40,7 +40,7 @@ public sealed class ScoreFile(IDbContextFactory<StudioDb> databases, ProjectAcce
             var (format, columns, guess) = await Task.Run(() => Examine(path, fileName), cancel);
             desk.Keep(new ScoringJob
             {
-                Id = id, ProjectId = pass.Project.Id, UserId = pass.UserId, RunNumber = runNumber, ModelFolder = view.Folder, MaxLength = RunRecipe.FromJson(view.Run.RecipeJson).MaxLength,
+                Id = id, ProjectId = pass.Project.Id, UserId = pass.UserId, RunNumber = runNumber, Task = pass.Project.Task, ModelFolder = view.Folder, MaxLength = RunRecipe.FromJson(view.Run.RecipeJson).MaxLength,
                 FileName = Path.GetFileName(fileName), Source = path, Format = format, Columns = columns, Column = guess, At = clock.GetUtcNow().UtcDateTime,
             });
             return id;

@@ -1,15 +1,15 @@
 using System.Collections.Concurrent;
-using System.Globalization;
 using System.Text;
 using System.Threading.Channels;
 using FineTuneStudio.Datasets;
+using FineTuneStudio.Engine.Training;
 
 namespace FineTuneStudio.Models;
 
 public enum ScoringState { Received, Waiting, Scoring, Done, Cancelled, Failed }
 
 /// A row of a scored file, for the preview.
-public sealed record ScoredRow(string Text, string Label, double Confidence);
+public sealed record ScoredRow(string Text, string Label, double? Confidence);
 
 /// A file on its way through a model. Lives in this process only: after a restart it has to be uploaded again.
 internal sealed class ScoringJob
@@ -18,6 +18,7 @@ internal sealed class ScoringJob
     public required string ProjectId { get; init; }
     public required string UserId { get; init; }
     public required int RunNumber { get; init; }
+    public required TextTask Task { get; init; }
     public required string ModelFolder { get; init; }
     public required int MaxLength { get; init; }
     public required string FileName { get; init; }
@@ -93,15 +94,15 @@ public sealed class ScoringDesk(LoadedModel model, StudioFolder folder, TimeProv
     {
         await using var file = File.OpenRead(job.Source);
         await using var csv = new StreamWriter(job.Result, append: false, new UTF8Encoding(true));
-        var labels = await model.Use(job.ModelFolder, m => m.Labels, cancel);
-        var header = job.Columns.Concat(new[] { "predicted label", "confidence" }.Concat(labels.Select(l => $"probability {l}")).Select(name => Free(name, job.Columns)));
+        var added = await model.Use(job.ModelFolder, folder => ScoreTexts.Load(job.Task, folder), m => m.Columns, cancel);
+        var header = job.Columns.Concat(added.Select(name => Free(name, job.Columns)));
         await csv.WriteAsync(string.Join(',', header.Select(DownloadRejected.Cell)) + "\r\n");
         var first = new List<ScoredRow>();
         foreach (var rows in ReadTable.Rows(file, job.Format, job.Columns).Chunk(Turn))
         {
             cancel.ThrowIfCancellationRequested();
             var texts = rows.Where(Readable).Select(r => r.Cells[job.Column]).ToList();
-            var scores = texts.Count == 0 ? [] : await model.Use(job.ModelFolder, m => m.Predict(texts, job.MaxLength), cancel);
+            var scores = texts.Count == 0 ? [] : await model.Use(job.ModelFolder, folder => ScoreTexts.Load(job.Task, folder), m => m.Handle(texts, job.MaxLength, cancel), cancel);
             var next = 0;
             foreach (var row in rows)
             {
@@ -110,14 +111,13 @@ public sealed class ScoringDesk(LoadedModel model, StudioFolder folder, TimeProv
                 if (!Readable(row))
                 {
                     Interlocked.Increment(ref job.Unscored);
-                    cells = cells.Concat(Enumerable.Repeat("", labels.Count + 2));
+                    cells = cells.Concat(Enumerable.Repeat("", added.Count));
                 }
                 else
                 {
-                    var p = scores[next++];
-                    var best = Array.IndexOf(p, p.Max());
-                    cells = cells.Append(DownloadRejected.Cell(labels[best])).Append(Number(p[best])).Concat(p.Select(Number));
-                    if (first.Count < Preview) first.Add(new(row.Cells[job.Column], labels[best], p[best]));
+                    var score = scores[next++];
+                    cells = cells.Concat(score.Cells);
+                    if (first.Count < Preview) first.Add(new(row.Cells[job.Column], score.Answer, score.Confidence));
                 }
                 await csv.WriteAsync(string.Join(',', cells) + "\r\n");
             }
@@ -128,8 +128,6 @@ public sealed class ScoringDesk(LoadedModel model, StudioFolder folder, TimeProv
 
         bool Readable(RawRow row) => row.Fault is null && !string.IsNullOrWhiteSpace(row.Cells[job.Column]);
     }
-
-    private static string Number(float probability) => probability.ToString("0.######", CultureInfo.InvariantCulture);
 
     private static string Free(string name, IReadOnlyList<string> taken)
     {

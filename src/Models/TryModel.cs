@@ -5,7 +5,7 @@ using Microsoft.EntityFrameworkCore;
 
 namespace FineTuneStudio.Models;
 
-/// What the model answers for one text.
+/// What a model of labels answers for one text.
 public sealed class TryModel(IDbContextFactory<StudioDb> databases, ProjectAccess access, StudioFolder folder, LoadedModel model)
 {
     public const int LongestText = 20_000;
@@ -23,7 +23,7 @@ public sealed class TryModel(IDbContextFactory<StudioDb> databases, ProjectAcces
         var run = await db.Runs.AsNoTracking().SingleOrDefaultAsync(r => r.ProjectId == pass.Project.Id && r.Number == runNumber, cancel);
         if (run is not { HasModel: true } || !File.Exists(ReportBuilder.Weights(folder, run.Id))) throw new ModelRefused($"Run {runNumber} has no model on this server.");
         var maxLength = RunRecipe.FromJson(run.RecipeJson).MaxLength;
-        return await model.Use(ReportBuilder.Best(folder, run.Id), classifier =>
+        return await model.Use(ReportBuilder.Best(folder, run.Id), TextClassifier.Load, classifier =>
         {
             var probabilities = classifier.Predict([text], maxLength)[0];
             return classifier.Labels.Select((label, i) => new Answer(label, probabilities[i])).OrderByDescending(a => a.Probability).ToList();

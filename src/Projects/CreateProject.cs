@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using FineTuneStudio.Accounts;
+using FineTuneStudio.Engine.Training;
 using Microsoft.EntityFrameworkCore;
 
 namespace FineTuneStudio.Projects;
@@ -9,7 +10,8 @@ public sealed class NewProject
 {
     public string Name { get; set; } = "";
     public string Purpose { get; set; } = "";
-    public GoalMetric Metric { get; set; } = GoalMetric.MacroF1;
+    public TextTask Task { get; set; } = TextTask.SingleLabel;
+    public Metric Metric { get; set; } = Metric.MacroF1;
     public double Goal { get; set; } = 0.8;
     public string Approver { get; set; } = "";
     public string Guidelines { get; set; } = "";
@@ -23,7 +25,9 @@ public sealed class CreateProject(IDbContextFactory<StudioDb> databases, Project
         var faults = new Dictionary<string, string>();
         if (form.Name.Trim().Length is < 3 or > 80) faults[nameof(form.Name)] = $"The name has {form.Name.Trim().Length} characters; give it 3 to 80.";
         if (form.Purpose.Trim().Length is < 10 or > 1000) faults[nameof(form.Purpose)] = $"The purpose has {form.Purpose.Trim().Length} characters; say in 10 to 1,000 what the model is for.";
-        if (form.Goal is not (> 0 and <= 1)) faults[nameof(form.Goal)] = string.Create(CultureInfo.InvariantCulture, $"The goal is {form.Goal}; it must be above 0 and at most 1 (0.9 means 90 %).");
+        if (!form.Task.Metrics().Contains(form.Metric)) faults[nameof(form.Metric)] = $"The metric is {form.Metric.Name()}, which does not measure this task; choose {string.Join(" or ", form.Task.Metrics().Select(m => m.Name()))}.";
+        else if (!double.IsFinite(form.Goal)) faults[nameof(form.Goal)] = $"The goal is {form.Goal}; it must be a number.";
+        else if (form.Metric.IsShare() && form.Goal is not (> 0 and <= 1)) faults[nameof(form.Goal)] = string.Create(CultureInfo.InvariantCulture, $"The goal is {form.Goal}; it must be above 0 and at most 1 (0.9 means 90 %).");
         if (form.Approver.Trim().Length is < 2 or > 120) faults[nameof(form.Approver)] = $"Who approves has {form.Approver.Trim().Length} characters; name a person or a function in 2 to 120.";
         return faults;
     }
@@ -37,7 +41,7 @@ public sealed class CreateProject(IDbContextFactory<StudioDb> databases, Project
         var now = clock.GetUtcNow().UtcDateTime;
         var project = new Project
         {
-            Id = await FreeId(db, form.Name, cancel), Name = form.Name.Trim(), Purpose = form.Purpose.Trim(), Task = "text-classification",
+            Id = await FreeId(db, form.Name, cancel), Name = form.Name.Trim(), Purpose = form.Purpose.Trim(), Task = form.Task,
             Metric = form.Metric, Goal = form.Goal, Approver = form.Approver.Trim(), Guidelines = form.Guidelines.Trim(), IsSample = sample, CreatedById = userId, CreatedAt = now,
         };
         db.Projects.Add(project);

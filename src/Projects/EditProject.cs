@@ -8,6 +8,7 @@ public sealed class EditProject(IDbContextFactory<StudioDb> databases, ProjectAc
     public async Task Handle(string projectId, NewProject form, CancellationToken cancel = default)
     {
         var pass = await access.Require(projectId, Permission.EditProject, cancel);
+        form.Task = pass.Project.Task;
         if (CreateProject.Faults(form) is { Count: > 0 } faults) throw new ArgumentException(string.Join(" ", faults.Values));
         await using var db = await databases.CreateDbContextAsync(cancel);
         var project = await db.Projects.SingleAsync(p => p.Id == projectId, cancel);

@@ -1,8 +1,8 @@
+using FineTuneStudio.Engine.Training;
+
 namespace FineTuneStudio.Projects;
 
 public enum Role { Owner, Engineer, Labeler, Reviewer, Approver, Viewer }
-
-public enum GoalMetric { MacroF1, Accuracy }
 
 public sealed class Project
 {
@@ -10,9 +10,8 @@ public sealed class Project
     public required string Id { get; init; }
     public required string Name { get; set; }
     public required string Purpose { get; set; }
-    /// "text-classification": what a row is and what the model answers.
-    public required string Task { get; init; }
-    public required GoalMetric Metric { get; set; }
+    public required TextTask Task { get; init; }
+    public required Metric Metric { get; set; }
     /// The value of the metric on the test part that would make the model acceptable, 0 to 1.
     public required double Goal { get; set; }
     /// Who is to approve, as a name or a function: "the head of support". It grants nothing; the role Approver does.

@@ -45,7 +45,7 @@ public sealed class FindReportChanges(IDbContextFactory<StudioDb> databases, Pro
         if (await db.ChecklistAnswers.CountAsync(a => a.ProjectId == project.Id && a.Id > last, cancel) is > 0 and var answers)
             changes.Add(new($"{Say.Count(answers, "checklist answer")} {(answers == 1 ? "was" : "were")} given after it was built.", false));
         if (project.Metric != body.Metric || project.Goal != body.Goal)
-            changes.Add(new($"The project's goal is now {ReportSentences.Name(project.Metric)} {Say.Score(project.Goal)}; it was {ReportSentences.Name(body.Metric)} {Say.Score(body.Goal)}.", false));
+            changes.Add(new($"The project's goal is now {project.Metric.Name()} {Say.Score(project.Goal)}; it was {body.Metric.Name()} {Say.Score(body.Goal)}.", false));
         return changes;
     }
 }

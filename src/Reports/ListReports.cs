@@ -30,5 +30,5 @@ public sealed class ListReports(IDbContextFactory<StudioDb> databases, ProjectAc
     }
 
     private static string Short(ReportBody body) =>
-        $"{ReportSentences.Name(body.Metric)} {Ui.Say.Score(body.Measured)} ({ReportSentences.Interval(body.Model.Of(body.Metric))}), goal {Ui.Say.Score(body.Goal)} {(body.GoalReached ? "reached" : "not reached")}";
+        $"{body.Metric.Name()} {Ui.Say.Score(body.Measured)} ({ReportSentences.Interval(body.Model.Of(body.Metric))}), goal {Ui.Say.Score(body.Goal)} {(body.GoalReached ? "reached" : "not reached")}";
 }

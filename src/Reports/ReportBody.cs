@@ -6,16 +6,16 @@ using System.Text.Json.Serialization;
 using FineTuneStudio.BaseModels;
 using FineTuneStudio.Checklists;
 using FineTuneStudio.Engine.Metrics;
-using FineTuneStudio.Projects;
+using FineTuneStudio.Engine.Training;
 
 namespace FineTuneStudio.Reports;
 
 /// Everything a report says, written once and then only read. The signature covers the SHA-256 of its JSON.
 public sealed record ReportBody(
-    string Project, string Purpose, GoalMetric Metric, double Goal, int Run, string LaunchedBy, string BuiltBy,
+    string Project, string Purpose, Metric Metric, double Goal, int Run, string LaunchedBy, string BuiltBy,
     DataUsed Data, BaseUsed Base, string RecipeJson, int BestStep, IReadOnlyList<string> Labels,
     Scores Model, int[][] Confusion, IReadOnlyList<Baseline> Baselines, IReadOnlyList<Mistake> Mistakes, int MistakeCount,
-    FitVerdict? Fit, MeasuredChecklist Checklist, int TestLooks, Fingerprints Fingerprints)
+    FitVerdict? Fit, MeasuredChecklist Checklist, int TestLooks, Fingerprints Fingerprints, TextTask Task = TextTask.SingleLabel)
 {
     private static readonly JsonSerializerOptions Json = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, Converters = { new JsonStringEnumConverter() } };
 
@@ -27,9 +27,9 @@ public sealed record ReportBody(
 
     public double Measured => Model.Of(Metric).Value;
 
-    public bool GoalReached => Measured >= Goal;
+    public bool GoalReached => Metric.IsHigherBetter() ? Measured >= Goal : Measured <= Goal;
 
-    public Baseline Strongest => Baselines.MaxBy(b => b.Scores.Of(Metric).Value)!;
+    public Baseline Strongest => MeasureTestPart.Strongest(Baselines, Metric);
 }
 
 public sealed record DataUsed(int Version, int VersionId, int Rows, int Labelled, int Split, int SplitId, int Seed, int Train, int Validation, int Test);
@@ -39,9 +39,14 @@ public sealed record BaseUsed(int Number, string Name, string Source, ModelOrigi
 /// A metric on the test part with its bootstrap 95 % interval.
 public sealed record Measured(double Value, double Low, double High);
 
-public sealed record Scores(int Rows, Measured Accuracy, Measured MacroF1, double WeightedF1, IReadOnlyList<LabelScore> PerLabel)
+/// PerLabel is empty, and WeightedF1 null, for a task without labels.
+public sealed record Scores(int Rows, IReadOnlyDictionary<Metric, Measured>? Values, double? WeightedF1, IReadOnlyList<LabelScore> PerLabel)
 {
-    public Measured Of(GoalMetric metric) => metric == GoalMetric.MacroF1 ? MacroF1 : Accuracy;
+    // Reports from when there was one task name these two and have no Values.
+    [JsonInclude, JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] private Measured? Accuracy { get; init; }
+    [JsonInclude, JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] private Measured? MacroF1 { get; init; }
+
+    public Measured Of(Metric metric) => Values?[metric] ?? (metric == Metric.MacroF1 ? MacroF1 : Accuracy)!;
 }
 
 /// A simple model on the same test rows; the difference is fine-tuned model minus baseline on the project's metric, paired.

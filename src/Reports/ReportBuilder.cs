@@ -60,7 +60,7 @@ public sealed class ReportBuilder(IDbContextFactory<StudioDb> databases, StudioF
             report.BodyJson = body.ToJson();
             report.Hash = ReportBody.Sha256(report.BodyJson);
             report.State = ReportState.Ready;
-            db.Events.Add(new Projects.ProjectEvent { ProjectId = report.ProjectId, UserId = report.BuiltById, At = clock.GetUtcNow().UtcDateTime, Text = $"got report {report.Number} of run {body.Run}: {ReportSentences.Name(body.Metric)} {Say.Score(body.Measured)}", Href = $"/p/{report.ProjectId}/reports/{report.Number}" });
+            db.Events.Add(new Projects.ProjectEvent { ProjectId = report.ProjectId, UserId = report.BuiltById, At = clock.GetUtcNow().UtcDateTime, Text = $"got report {report.Number} of run {body.Run}: {body.Metric.Name()} {Say.Score(body.Measured)}", Href = $"/p/{report.ProjectId}/reports/{report.Number}" });
         }
         catch (OperationCanceledException) when (cancel.IsCancellationRequested) { return; }
         catch (Exception fault)
@@ -88,44 +88,24 @@ public sealed class ReportBuilder(IDbContextFactory<StudioDb> databases, StudioF
             throw new ReportRefused($"The weights on disk (SHA-256 {weights[..12]}…) are not the ones that run {run.Number} saved ({saved[..12]}…). They were changed afterwards; launch the run again.");
 
         var labels = LabelCount.FromJson(version.LabelsJson).Select(l => l.Name).ToList();
-        var test = await PartRows.Read(db, split, SplitPart.Test, labels, cancel);
-        var train = await PartRows.Read(db, split, SplitPart.Train, labels, cancel);
-        if (test.Labels.Count == 0) throw new ReportRefused($"Split {split.Number} has no test rows, so there is nothing to report on. Freeze a split with a test part and launch a run on it.");
+        var test = await PartRow.Read(db, split, SplitPart.Test, cancel);
+        var train = await PartRow.Read(db, split, SplitPart.Train, cancel);
+        if (test.Count == 0) throw new ReportRefused($"Split {split.Number} has no test rows, so there is nothing to report on. Freeze a split with a test part and launch a run on it.");
 
-        var probabilities = Predict(run.Number, run.Id, recipe.MaxLength, labels, test.Texts, Says, cancel);
-        var predicted = probabilities.Select(p => Array.IndexOf(p, p.Max())).ToArray();
-        var model = MeasureTestPart.ScoresOf(test.Labels, predicted, labels.Count, out var confusion);
-        var baselines = MeasureTestPart.Baselines(train, test, predicted, labels, project.Metric, Says, cancel);
-        var (mistakes, wrong) = MeasureTestPart.Mistakes(test, probabilities, predicted, labels);
+        var origin = await db.BaseModels.AsNoTracking().SingleAsync(m => m.Id == run.BaseModelId, cancel);
+        var numbers = MeasureTestPart.Of(project.Task).Handle(new(project.Task, project.Metric, run.Number, Best(folder, run.Id), folder.BaseModel(origin.StoredAs), recipe, labels, train, test, Says, cancel));
         var looks = 1 + await db.Reports.CountAsync(r => r.BodyJson != null && db.Runs.Any(x => x.Id == r.RunId && x.SplitId == split.Id), cancel);
 
         Says("Measuring the do's and don'ts.");
         var subject = await ChecklistSubject.Find(db, project, run.Number, cancel);
-        double? validation = recipe.Metric == SelectionMetric.ValidationLoss ? null : run.BestMetric;
-        var checklist = MeasureTestPart.WithTestFacts(await MeasureChecklist.Measure(db, project, run.Number, cancel), model, baselines, project.Metric,
-            validation, recipe.Metric == SelectionMetric.Accuracy ? model.Accuracy.Value : model.MacroF1.Value, looks);
+        double? validation = recipe.Metric == Metric.ValidationLoss ? null : run.BestMetric;
+        var checklist = MeasureTestPart.WithTestFacts(await MeasureChecklist.Measure(db, project, run.Number, cancel), numbers.Model, numbers.Baselines, project.Metric,
+            validation, numbers.Model.Of(recipe.Metric == Metric.ValidationLoss ? project.Metric : recipe.Metric).Value, looks);
         var names = await db.Users.Where(u => u.Id == run.LaunchedById || u.Id == report.BuiltById).ToDictionaryAsync(u => u.Id, u => u.DisplayName, cancel);
-        var origin = subject.BaseModel!;
         return new(project.Name, project.Purpose, project.Metric, project.Goal, run.Number, names[run.LaunchedById], names[report.BuiltById],
-            new(version.Number, version.Id, version.RowCount, version.LabeledCount, split.Number, split.Id, split.Seed, train.Labels.Count, subject.ValidationRows, test.Labels.Count),
+            new(version.Number, version.Id, version.RowCount, version.LabeledCount, split.Number, split.Id, split.Seed, train.Count, subject.ValidationRows, test.Count),
             new(origin.Number, origin.Name, origin.Source, origin.Origin, origin.IsPractice, origin.Architecture, origin.Parameters, origin.License, run.BackboneShare),
-            run.RecipeJson, run.BestStep ?? 0, labels, model, confusion, baselines, mistakes, wrong, FitVerdict.Of(subject), checklist, looks,
-            new(version.ContentHash, split.Hash, run.RecipeHash, origin.WeightsHash, weights));
-    }
-
-    /// Probabilities in the order of the version's labels, whatever the order in the model folder.
-    private float[][] Predict(int runNumber, int runId, int maxLength, IReadOnlyList<string> labels, IReadOnlyList<string> texts, Action<string> says, CancellationToken cancel)
-    {
-        says("Loading the model.");
-        using var classifier = TextClassifier.Load(Best(folder, runId));
-        var column = labels.Select(l => classifier.Labels.ToList().IndexOf(l)).ToArray();
-        if (column.Contains(-1) || classifier.Labels.Count != labels.Count)
-            throw new ReportRefused($"The model of run {runNumber} knows {Say.Count(classifier.Labels.Count, "label")}, but the data version has {Say.Count(labels.Count)}; they must be the same. Launch the run again.");
-        var raw = classifier.Predict(texts, maxLength, 32, done =>
-        {
-            cancel.ThrowIfCancellationRequested();
-            says($"Scoring the test part: {Say.Count(done)} of {Say.Count(texts.Count, "row")}.");
-        });
-        return [.. raw.Select(row => column.Select(c => row[c]).ToArray())];
+            run.RecipeJson, run.BestStep ?? 0, labels, numbers.Model, numbers.Confusion, numbers.Baselines, numbers.Mistakes, numbers.MistakeCount, FitVerdict.Of(subject), checklist, looks,
+            new(version.ContentHash, split.Hash, run.RecipeHash, origin.WeightsHash, weights), project.Task);
     }
 }

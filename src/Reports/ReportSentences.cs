@@ -9,8 +9,6 @@ public static class ReportSentences
     /// Our own limit, no theorem: with so few rows the bootstrap of a share often covers less than it says, and all right or all wrong gives it no width at all.
     public const int FewRows = 30;
 
-    public static string Name(GoalMetric metric) => metric == GoalMetric.MacroF1 ? "macro-F1" : "accuracy";
-
     public static string Interval(Measured m) => $"{Say.Score(m.Low)} to {Say.Score(m.High)}";
 
     public static string Answer(ReportBody body)
@@ -18,18 +16,23 @@ public static class ReportSentences
         var m = body.Model.Of(body.Metric);
         // Few rows, all right or all wrong: resampling them finds nothing else, which is no certainty.
         var sure = body.Model.Rows < FewRows ? $"{Say.Count(body.Model.Rows, "test row")} are too few to tell: an interval drawn from them says little about other texts."
-            : body.GoalReached
-            ? m.Low >= body.Goal ? "The whole interval lies above the goal." : "The interval reaches below the goal, so other texts of this kind could miss it."
-            : m.High < body.Goal ? "The whole interval lies below the goal." : "The interval reaches the goal, so more test rows could settle it.";
-        return $"{(body.GoalReached ? "Goal reached" : "Goal not reached")}: {Name(body.Metric)} {Say.Score(m.Value)} (95 % interval {Interval(m)}) on {Say.Count(body.Model.Rows, "test row")}; the goal was {Say.Score(body.Goal)}. {sure}";
+            : (body.GoalReached, body.Metric.IsHigherBetter()) switch
+            {
+                (true, true) => m.Low >= body.Goal ? "The whole interval lies above the goal." : "The interval reaches below the goal, so other texts of this kind could miss it.",
+                (false, true) => m.High < body.Goal ? "The whole interval lies below the goal." : "The interval reaches the goal, so more test rows could settle it.",
+                (true, false) => m.High <= body.Goal ? "The whole interval lies below the goal, and lower is better." : "The interval reaches above the goal, so other texts of this kind could miss it; lower is better.",
+                (false, false) => m.Low > body.Goal ? "The whole interval lies above the goal, and lower is better." : "The interval reaches the goal, so more test rows could settle it; lower is better.",
+            };
+        return $"{(body.GoalReached ? "Goal reached" : "Goal not reached")}: {body.Metric.Name()} {Say.Score(m.Value)} (95 % interval {Interval(m)}) on {Say.Count(body.Model.Rows, "test row")}; the goal was {Say.Score(body.Goal)}. {sure}";
     }
 
     public static string Against(ReportBody body, Baseline baseline)
     {
         double theirs = baseline.Scores.Of(body.Metric).Value, ours = body.Measured;
-        var by = $"{Name(body.Metric)} {Say.Signed(ours - theirs)} for the fine-tuned model (95 % interval {Say.Signed(baseline.Difference.Low)} to {Say.Signed(baseline.Difference.High)})";
-        if (baseline.Difference.High < 0) return $"{baseline.Name} does better on this test part: {Say.Score(theirs)} against {Say.Score(ours)}, {by}.";
-        if (baseline.Difference.Low > 0) return $"The fine-tuned model does better than {Lower(baseline.Name)} on this test part: {Say.Score(ours)} against {Say.Score(theirs)}, {by}.";
+        var by = $"{body.Metric.Name()} {Say.Signed(ours - theirs)} for the fine-tuned model (95 % interval {Say.Signed(baseline.Difference.Low)} to {Say.Signed(baseline.Difference.High)})";
+        var (worse, better) = body.Metric.IsHigherBetter() ? (baseline.Difference.High < 0, baseline.Difference.Low > 0) : (baseline.Difference.Low > 0, baseline.Difference.High < 0);
+        if (worse) return $"{baseline.Name} does better on this test part: {Say.Score(theirs)} against {Say.Score(ours)}, {by}.";
+        if (better) return $"The fine-tuned model does better than {Lower(baseline.Name)} on this test part: {Say.Score(ours)} against {Say.Score(theirs)}, {by}.";
         return $"No clear difference from {Lower(baseline.Name)} on this test part: {Say.Score(ours)} against {Say.Score(theirs)}, {by}.";
     }
 

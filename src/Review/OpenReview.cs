@@ -16,11 +16,12 @@ public sealed class OpenReview(IDbContextFactory<StudioDb> databases, ProjectAcc
 
     private sealed record Counts(int Rows, int Decided, int Unlabelled, int Flagged);
 
-    /// Without a number: the newest version. Null where the project has no data, or no such version.
+    /// Without a number: the newest version. Null where the project has no data, no such version, or answers that are not reviewed here.
     [Needs(Permission.ViewProject)]
     public async Task<Sheet?> Handle(string projectId, int? number, CancellationToken cancel = default)
     {
-        await access.Require(projectId, Permission.ViewProject, cancel);
+        var pass = await access.Require(projectId, Permission.ViewProject, cancel);
+        if (!Answers.Of(pass.Project.Task).HasReview) return null;
         await using var db = await databases.CreateDbContextAsync(cancel);
         var numbers = await db.Versions.Where(v => v.ProjectId == projectId).Select(v => v.Number).ToListAsync(cancel);
         if (numbers.Count == 0 || number is { } asked && !numbers.Contains(asked)) return null;

@@ -55,6 +55,8 @@ internal sealed record ReviewOf(DatasetVersion Version, IReadOnlyList<DatasetVer
 {
     internal static async Task<ReviewOf> Find(StudioDb db, string projectId, int number, CancellationToken cancel)
     {
+        var task = await db.Projects.Where(p => p.Id == projectId).Select(p => p.Task).SingleAsync(cancel);
+        if (!Answers.Of(task).HasReview) throw new ArgumentException("The answers of this project are not reviewed here. Correct them in the file and upload it again.");
         var versions = await db.Versions.AsNoTracking().Where(v => v.ProjectId == projectId).ToListAsync(cancel);
         var version = versions.SingleOrDefault(v => v.Number == number)
             ?? throw new ArgumentException(versions.Count == 0 ? "This project has no data yet; upload some first." : $"This project has no version {number}; the newest is {versions.Max(v => v.Number)}.");

@@ -4,7 +4,7 @@ using Microsoft.EntityFrameworkCore;
 
 namespace FineTuneStudio.Runs;
 
-public sealed record RunLine(Run Run, SelectionMetric Metric, string BaseModel, int Split, string LaunchedBy, double? LastTrainLoss);
+public sealed record RunLine(Run Run, Metric Metric, string BaseModel, int Split, string LaunchedBy, double? LastTrainLoss);
 
 /// The runs, newest first, and what is missing before there can be one.
 public sealed record RunList(IReadOnlyList<RunLine> Runs, bool HasSplit, bool HasModel);

@@ -36,7 +36,7 @@ public sealed class MeasureStep(IDbContextFactory<StudioDb> databases, ProjectAc
             var blocks = PreFlight.Check(recipe, facts).Where(f => f.Severity == Severity.Block).Select(f => f.Sentence).ToList();
             if (blocks.Count > 0) throw new ArgumentException(string.Join(" ", blocks));
             var labels = await TrainingRows.LabelsOf(db, frozen, cancel);
-            job = new(recipe, folder.BaseModel(start.StoredAs), labels.Count, facts.TokenLengths, facts.ValidationRows);
+            job = new(recipe, folder.BaseModel(start.StoredAs), labels.Count, facts.TokenLengths, facts.ValidationRows, Task: facts.Task);
         }
 
         using var machine = signals.TakeToMeasure(out var trains) ?? throw new ArgumentException(trains ? RunTrains : AnotherMeasures);

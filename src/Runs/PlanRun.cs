@@ -64,7 +64,8 @@ public sealed class PlanRun(IDbContextFactory<StudioDb> databases, ProjectAccess
             catch (Exception e) when (e is IOException or TokenizerFileException) { throw new ArgumentException($"The files of the base model “{model.Name}” cannot be read on the server: {e.Message} Choose another base model, or import this one again.", e); }
         });
         return new(choice.Train, choice.Validation, choice.Labels.Count(l => l.Train > 0), lengths, model.MaxPositions, model.Blocks,
-            model.SuggestedLearningRate, model.Origin.ToString().ToLowerInvariant(), [.. choice.Labels.Select(l => l.Train)]);
+            model.SuggestedLearningRate, model.Origin.ToString().ToLowerInvariant(), [.. choice.Labels.Select(l => l.Train)],
+            await db.Projects.Where(p => p.Id == split.ProjectId).Select(p => p.Task).SingleAsync());
     }
 
     internal static async Task<Split> FindSplit(StudioDb db, string projectId, int number, CancellationToken cancel) =>

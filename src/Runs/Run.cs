@@ -1,3 +1,6 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
 namespace FineTuneStudio.Runs;
 
 public enum RunState { Queued, Running, Interrupted, Finished, StoppedByPerson, Cancelled, Failed }
@@ -84,11 +87,21 @@ public sealed class RunEvaluation
     public required int Step { get; init; }
     public required double Epoch { get; init; }
     public required double ValidationLoss { get; init; }
-    public required double Accuracy { get; init; }
-    public required double MacroF1 { get; init; }
+    /// The task's metrics on the validation part, as JSON: {"MacroF1":0.81,"Accuracy":0.84}.
+    public required string ScoresJson { get; init; }
     public required double TrainSampleLoss { get; init; }
     public required double TrainSampleMetric { get; init; }
     public required bool IsBest { get; init; }
+
+    public double this[Metric metric] => metric == Metric.ValidationLoss ? ValidationLoss : Scores.GetValueOrDefault(metric, double.NaN);
+
+    public IReadOnlyDictionary<Metric, double> Scores => ScoresOf(ScoresJson);
+
+    internal static string ToJson(IReadOnlyDictionary<Metric, double> scores) => JsonSerializer.Serialize(scores, WithNotANumber);
+
+    internal static IReadOnlyDictionary<Metric, double> ScoresOf(string json) => JsonSerializer.Deserialize<Dictionary<Metric, double>>(json, WithNotANumber)!;
+
+    private static readonly JsonSerializerOptions WithNotANumber = new() { NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals };
 }
 
 public sealed class RunLogLine

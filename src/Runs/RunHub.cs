@@ -7,7 +7,12 @@ namespace FineTuneStudio.Runs;
 
 public sealed record StepPoint(int Step, double Epoch, double TrainLoss, double LearningRate, double GradientNorm, double ExamplesPerSecond, long MemoryBytes);
 
-public sealed record EvaluationPoint(int Step, double Epoch, double ValidationLoss, double Accuracy, double MacroF1, double TrainSampleLoss, double TrainSampleMetric, bool IsBest);
+public sealed record EvaluationPoint(int Step, double Epoch, double ValidationLoss, IReadOnlyDictionary<Metric, double> Scores, double TrainSampleLoss, double TrainSampleMetric, bool IsBest)
+{
+    public double this[Metric metric] => metric == Metric.ValidationLoss ? ValidationLoss : Scores.GetValueOrDefault(metric, double.NaN);
+
+    internal static EvaluationPoint Of(RunEvaluation e) => new(e.Step, e.Epoch, e.ValidationLoss, e.Scores, e.TrainSampleLoss, e.TrainSampleMetric, e.IsBest);
+}
 
 /// What is new of a run since the last message. RewoundTo: the run went on from a checkpoint; points at this step and later are replaced.
 public sealed record RunUpdate(int? RewoundTo, IReadOnlyList<StepPoint> Steps, IReadOnlyList<EvaluationPoint> Evaluations, string State, int StepsDone, int TotalSteps);

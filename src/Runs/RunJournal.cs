@@ -111,7 +111,7 @@ internal sealed class RunJournal : IDisposable
         }).ToList();
         var evaluations = batch.OfType<EvaluationDone>().Select(e => new RunEvaluation
         {
-            RunId = runId, Step = e.Step, Epoch = e.Epoch, ValidationLoss = e.ValidationLoss, Accuracy = e.Accuracy, MacroF1 = e.MacroF1,
+            RunId = runId, Step = e.Step, Epoch = e.Epoch, ValidationLoss = e.ValidationLoss, ScoresJson = RunEvaluation.ToJson(e.Scores),
             TrainSampleLoss = e.TrainSampleLoss, TrainSampleMetric = e.TrainSampleMetric, IsBest = e.IsBest,
         }).ToList();
         db.RunSteps.AddRange(steps);
@@ -121,13 +121,13 @@ internal sealed class RunJournal : IDisposable
         if (batch.OfType<StepDone>().LastOrDefault() is { } last) (run.StepsDone, run.TotalSteps) = (last.Step, last.TotalSteps);
         if (batch.OfType<WeightsLoaded>().LastOrDefault() is { } loaded) run.BackboneShare = loaded.Report.BackboneShare;
         if (evaluations.LastOrDefault(e => e.IsBest) is { } best)
-            (run.BestStep, run.BestMetric) = (best.Step, Number(best, RunRecipe.FromJson(run.RecipeJson).Metric));
+            (run.BestStep, run.BestMetric) = (best.Step, best[RunRecipe.FromJson(run.RecipeJson).Metric]);
         db.SaveChanges();
         all.Commit();
         begun |= begins;
         return new RunUpdate(rewound,
             [.. steps.Select(s => new StepPoint(s.Step, s.Epoch, s.TrainLoss, s.LearningRate, s.GradientNorm, s.ExamplesPerSecond, s.MemoryBytes))],
-            [.. evaluations.Select(e => new EvaluationPoint(e.Step, e.Epoch, e.ValidationLoss, e.Accuracy, e.MacroF1, e.TrainSampleLoss, e.TrainSampleMetric, e.IsBest))],
+            [.. evaluations.Select(EvaluationPoint.Of)],
             run.State.ToString(), run.StepsDone, run.TotalSteps);
     }
 
@@ -143,13 +143,6 @@ internal sealed class RunJournal : IDisposable
         return (true, steps + evaluations > 0 ? from : null);
     }
 
-    internal static double Number(RunEvaluation e, SelectionMetric metric) => metric switch
-    {
-        SelectionMetric.Accuracy => e.Accuracy,
-        SelectionMetric.ValidationLoss => e.ValidationLoss,
-        _ => e.MacroF1,
-    };
-
     private static IEnumerable<string> Sentences(TrainingEvent happened)
     {
         switch (happened)
@@ -157,7 +150,7 @@ internal sealed class RunJournal : IDisposable
             case LogLine line: yield return line.Text; break;
             case CheckpointSaved { Best: true } saved: yield return $"Step {Say.Count(saved.Step)}: the best checkpoint so far is on disk."; break;
             case EvaluationDone e:
-                yield return $"Step {Say.Count(e.Step)}: validation loss {Say.Number(e.ValidationLoss)}, accuracy {Say.Number(e.Accuracy)}, macro-F1 {Say.Number(e.MacroF1)}; loss on a sample of the train rows {Say.Number(e.TrainSampleLoss)}."; break;
+                yield return $"Step {Say.Count(e.Step)}: validation loss {Say.Number(e.ValidationLoss)}, {string.Join(", ", e.Scores.Select(s => $"{s.Key.Name()} {Say.Number(s.Value)}"))}; loss on a sample of the train rows {Say.Number(e.TrainSampleLoss)}."; break;
             case WeightsLoaded loaded:
                 var report = loaded.Report;
                 yield return $"{Say.Percent(report.BackboneShare)} of the backbone loaded from the file ({Say.Count(report.MatchedBackboneElements)} of {Say.Count(report.BackboneElements)} numbers); {Say.Count(loaded.TrainableParameters)} of {Say.Count(loaded.TotalParameters)} parameters train.";

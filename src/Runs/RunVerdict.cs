@@ -6,18 +6,6 @@ namespace FineTuneStudio.Runs;
 /// What a run comes to, in a sentence or two.
 public static class RunVerdict
 {
-    public static string Name(SelectionMetric metric) => metric switch
-    {
-        SelectionMetric.Accuracy => "accuracy", SelectionMetric.ValidationLoss => "validation loss", _ => "macro-F1",
-    };
-
-    public static string Direction(SelectionMetric metric) => metric == SelectionMetric.ValidationLoss ? "lower is better" : "higher is better";
-
-    public static double Of(EvaluationPoint e, SelectionMetric metric) => metric switch
-    {
-        SelectionMetric.Accuracy => e.Accuracy, SelectionMetric.ValidationLoss => e.ValidationLoss, _ => e.MacroF1,
-    };
-
     public static string Sentence(RunView view)
     {
         var run = view.Run;
@@ -51,7 +39,7 @@ public static class RunVerdict
         if (at < 0) return view.Run.HasModel ? "Nothing was evaluated; the last weights are the model." : "There is no model: nothing was evaluated.";
         var best = view.Evaluations[at];
         var metric = view.Recipe.Metric;
-        return $"Best {Name(metric)} {Say.Number(Of(best, metric))} at step {Say.Count(best.Step)} of {Say.Count(view.Run.TotalSteps)} ({Direction(metric)}; {Say.Count(view.Split.Validation, "validation row")}).";
+        return $"Best {metric.Name()} {Say.Number(best[metric])} at step {Say.Count(best.Step)} of {Say.Count(view.Run.TotalSteps)} ({(metric.IsHigherBetter() ? "higher is better" : "lower is better")}; {Say.Count(view.Split.Validation, "validation row")}).";
     }
 
     /// Over-fitting begins where the validation loss has risen well above its lowest while the loss on train rows went on falling.

@@ -95,7 +95,7 @@ public sealed class Trainer(IDbContextFactory<StudioDb> databases, StudioFolder 
                 var model = db.BaseModels.AsNoTracking().Single(m => m.Id == run.BaseModelId);
                 var rows = TrainingRows.Read(db, split).GetAwaiter().GetResult();
                 RequireAsImported(model);
-                job = new(RunRecipe.FromJson(run.RecipeJson), folder.BaseModel(model.StoredAs), rows.Labels, rows.Train, rows.Validation, folder.Run(id));
+                job = new(RunRecipe.FromJson(run.RecipeJson), folder.BaseModel(model.StoredAs), rows.Labels, rows.Train, rows.Validation, folder.Run(id), rows.Task);
             }
             catch (Exception e) { Fail(id, e, stopping); return; }
         }

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using FineTuneStudio.Datasets;
 using FineTuneStudio.Engine.Training;
 using FineTuneStudio.Splits;
 using Microsoft.EntityFrameworkCore;
@@ -6,11 +7,12 @@ using Microsoft.EntityFrameworkCore;
 namespace FineTuneStudio.Runs;
 
 /// The rows a run may see: train and validation. There is no way to ask it for the test part.
-internal sealed record TrainingRows(IReadOnlyList<string> Labels, IReadOnlyList<LabeledText> Train, IReadOnlyList<LabeledText> Validation)
+internal sealed record TrainingRows(TextTask Task, IReadOnlyList<string> Labels, IReadOnlyList<TrainingExample> Train, IReadOnlyList<TrainingExample> Validation)
 {
     public static async Task<TrainingRows> Read(StudioDb db, Split split, CancellationToken cancel = default)
     {
-        var labels = await LabelsOf(db, split, cancel);
+        var task = await db.Projects.Where(p => p.Id == split.ProjectId).Select(p => p.Task).SingleAsync(cancel);
+        var (answers, labels) = (Answers.Of(task), await LabelsOf(db, split, cancel));
         var index = labels.Select((name, i) => (name, i)).ToDictionary(l => l.name, l => l.i);
         var rows = await (from s in db.SplitRows.AsNoTracking()
                           where s.SplitId == split.Id && s.Part != SplitPart.Test
@@ -18,8 +20,8 @@ internal sealed record TrainingRows(IReadOnlyList<string> Labels, IReadOnlyList<
                           join r in db.Rows on s.RowId equals r.Id
                           orderby v.Position
                           select new { s.Part, s.RowId, v.Label, r.Text }).ToListAsync(cancel);
-        var read = rows.Where(r => r.Label is not null).Select(r => (r.Part, Row: new LabeledText(r.RowId, r.Text, index[r.Label!]))).ToList();
-        return new(labels, [.. read.Where(r => r.Part == SplitPart.Train).Select(r => r.Row)], [.. read.Where(r => r.Part == SplitPart.Validation).Select(r => r.Row)]);
+        var read = rows.Where(r => r.Label is not null).Select(r => (r.Part, Row: answers.Example(r.RowId, r.Text, r.Label!, index))).ToList();
+        return new(task, labels, [.. read.Where(r => r.Part == SplitPart.Train).Select(r => r.Row)], [.. read.Where(r => r.Part == SplitPart.Validation).Select(r => r.Row)]);
     }
 
     /// The version's labels in ordinal order; a label's index is its class.

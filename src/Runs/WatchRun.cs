@@ -24,9 +24,8 @@ public sealed class WatchRun(IDbContextFactory<StudioDb> databases, ProjectAcces
         var every = Math.Max(1, (await all.CountAsync(cancel) + MostPoints - 1) / MostPoints);
         var steps = await all.Where(s => s.Step % every == 0 || s.Step == last).OrderBy(s => s.Step)
             .Select(s => new StepPoint(s.Step, s.Epoch, s.TrainLoss, s.LearningRate, s.GradientNorm, s.ExamplesPerSecond, s.MemoryBytes)).ToListAsync(cancel);
-        var evaluations = await db.RunEvaluations.AsNoTracking().Where(e => e.RunId == found.Id && e.Step > sinceStep).OrderBy(e => e.Step)
-            .Select(e => new EvaluationPoint(e.Step, e.Epoch, e.ValidationLoss, e.Accuracy, e.MacroF1, e.TrainSampleLoss, e.TrainSampleMetric, e.IsBest)).ToListAsync(cancel);
-        return new RunUpdate(null, steps, evaluations, found.State.ToString(), found.StepsDone, found.TotalSteps);
+        var evaluations = await db.RunEvaluations.AsNoTracking().Where(e => e.RunId == found.Id && e.Step > sinceStep).OrderBy(e => e.Step).ToListAsync(cancel);
+        return new RunUpdate(null, steps, [.. evaluations.Select(EvaluationPoint.Of)], found.State.ToString(), found.StepsDone, found.TotalSteps);
     }
 
     internal void Forget(string connection) => watchers.Remove(connection);

@@ -58,6 +58,7 @@ public sealed class Road(IDbContextFactory<StudioDb> databases, ProjectAccess ac
                 : changed is not null ? new("Sign-off", $"{at}/reports/{report.Number}", StopState.Stale, $"Report {report.Number} is approved and out of date: {changed.Sentence}", $"{at}/model/{reportRun!.Number}")
                 : new("Sign-off", $"{at}/reports/{report.Number}", signed.Approved ? StopState.Done : StopState.Stale, signed.Approved ? $"Report {report.Number} is approved." : $"Report {report.Number} was rejected: {signed.Reason}", signed.Approved ? $"{at}/model/{reportRun!.Number}" : null),
         };
+        if (!Answers.Of(pass.Project.Task).HasReview) stops.RemoveAll(s => s.Name == "Review");
         // One thing to do next: later stops that could also be done now stay open.
         var first = stops.FindIndex(s => s.State == StopState.Next);
         return [.. stops.Select((s, i) => s.State == StopState.Next && i > first ? s with { State = StopState.Open } : s)];

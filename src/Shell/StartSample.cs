@@ -17,7 +17,7 @@ public sealed partial class StartSample(CreateProject create, ImportFile import,
         {
             Name = "Sample: customer messages",
             Purpose = "Route the messages that customers send to an online shop to the team that can answer them.",
-            Metric = GoalMetric.MacroF1, Goal = 0.8, Approver = "a second person, by a one-time link",
+            Metric = Metric.MacroF1, Goal = 0.8, Approver = "a second person, by a one-time link",
             Guidelines = Guidelines(await File.ReadAllTextAsync(Path.Combine(sample, "README.md"), cancel)),
         }, sample: true, cancel);
         await import.Handle(project.Id, project.CreatedById, Path.Combine(sample, "customer-messages.csv"), "customer-messages.csv", note: "Sample data that comes with FineTuneStudio", cancel: cancel);

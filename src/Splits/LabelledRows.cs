@@ -1,21 +1,21 @@
 using System.Security.Cryptography;
 using System.Text;
+using FineTuneStudio.Datasets;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
 
 namespace FineTuneStudio.Splits;
 
-/// What dividing needs of a version: its labelled rows in row order, without their texts.
-internal sealed record LabelledRows(StratifiedSplit.Row[] Rows, string[] Labels, int Unlabelled)
+/// What dividing needs of a version: its labelled rows in row order, without their texts. Labels are the strata of their answers.
+internal sealed record LabelledRows(StratifiedSplit.Row[] Rows, string[] Labels, int Unlabelled, Answers Answers)
 {
-    internal static async Task<LabelledRows> Read(StudioDb db, int versionId, CancellationToken cancel)
+    internal static async Task<LabelledRows> Read(StudioDb db, int versionId, Answers answers, CancellationToken cancel)
     {
         await db.Database.OpenConnectionAsync(cancel);
         using var command = ((SqliteConnection)db.Database.GetDbConnection()).CreateCommand();
         command.CommandText = """SELECT v."RowId", r."TextKey", v."Label" FROM "VersionRows" v JOIN "Rows" r ON r."Id" = v."RowId" WHERE v."VersionId" = $version ORDER BY v."RowId" """;
         command.Parameters.AddWithValue("$version", versionId);
-        var rows = new List<StratifiedSplit.Row>();
-        var seen = new Dictionary<string, int>(StringComparer.Ordinal);
+        var (rows, given, seen) = (new List<(long Id, UInt128 Key)>(), new List<string>(), new Dictionary<string, string>(StringComparer.Ordinal));
         var unlabelled = 0;
         Span<byte> hash = stackalloc byte[32];
         using (var reader = command.ExecuteReader())
@@ -23,15 +23,16 @@ internal sealed record LabelledRows(StratifiedSplit.Row[] Rows, string[] Labels,
             {
                 if (rows.Count % 4096 == 0) cancel.ThrowIfCancellationRequested();
                 if (reader.IsDBNull(2)) { unlabelled++; continue; }
-                var name = reader.GetString(2);
-                if (!seen.TryGetValue(name, out var label)) seen.Add(name, label = seen.Count);
+                var answer = reader.GetString(2);
+                if (!seen.TryGetValue(answer, out var once)) seen.Add(answer, once = answer);
+                given.Add(once);
                 // 128 bits of a hash instead of the key itself: sixteen bytes a row, whatever the key is.
                 SHA256.HashData(Encoding.UTF8.GetBytes(reader.GetString(1)), hash);
-                rows.Add(new(reader.GetInt64(0), new UInt128(BitConverter.ToUInt64(hash), BitConverter.ToUInt64(hash[8..])), label));
+                rows.Add((reader.GetInt64(0), new UInt128(BitConverter.ToUInt64(hash), BitConverter.ToUInt64(hash[8..]))));
             }
-        var labels = seen.Keys.Order(StringComparer.Ordinal).ToArray();
-        var place = new int[labels.Length];
-        for (var i = 0; i < labels.Length; i++) place[seen[labels[i]]] = i;
-        return new([.. rows.Select(r => r with { Label = place[r.Label] })], labels, unlabelled);
+        var strata = answers.Strata(given);
+        var labels = strata.Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal).ToArray();
+        var place = labels.Select((name, i) => (name, i)).ToDictionary(l => l.name, l => l.i, StringComparer.Ordinal);
+        return new([.. rows.Select((r, i) => new StratifiedSplit.Row(r.Id, r.Key, place[strata[i]]))], labels, unlabelled, answers);
     }
 }

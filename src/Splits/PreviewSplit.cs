@@ -54,12 +54,12 @@ public sealed class PreviewSplit(IDbContextFactory<StudioDb> databases, ProjectA
     [Needs(Permission.MakeSplit)]
     public async Task<Result> Handle(string projectId, SplitForm form, CancellationToken cancel = default)
     {
-        await access.Require(projectId, Permission.MakeSplit, cancel);
+        var pass = await access.Require(projectId, Permission.MakeSplit, cancel);
         if (form.Faults() is { Count: > 0 } faults) throw new ArgumentException(string.Join(" ", faults));
         await using var db = await databases.CreateDbContextAsync(cancel);
         var version = await db.Versions.AsNoTracking().SingleOrDefaultAsync(v => v.ProjectId == projectId && v.Number == form.VersionNumber, cancel)
             ?? throw new ArgumentException(NoVersion(form));
-        if (read?.VersionId != version.Id) read = (version.Id, await LabelledRows.Read(db, version.Id, cancel));
+        if (read?.VersionId != version.Id) read = (version.Id, await LabelledRows.Read(db, version.Id, Answers.Of(pass.Project.Task), cancel));
         return SplitPlan.Make(version, read.Value.Rows, form).Shown;
     }
 

@@ -37,7 +37,7 @@ internal sealed record SplitPlan(LabelledRows Rows, SplitPart[] Parts, PreviewSp
     private static string? Refusal(LabelledRows data) => data.Labels.Length switch
     {
         0 => Say($"None of the {data.Unlabelled:N0} rows of this version has a label. A split divides labelled rows: label some in the review and freeze a new version first."),
-        1 => Say($"All {data.Rows.Length:N0} labelled rows bear the same label, “{data.Labels[0]}”. A classifier needs at least two labels to tell apart: label more rows, or map another column as the label."),
+        1 when data.Answers.NeedsTwoStrata => Say($"All {data.Rows.Length:N0} labelled rows bear the same label, “{data.Labels[0]}”. A classifier needs at least two labels to tell apart: label more rows, or map another column as the label."),
         _ when data.Rows.Length < 6 => Say($"This version has {RowsWords(data.Rows.Length)} with a label; at least 6 are needed to make three parts."),
         _ => null,
     };

@@ -73,14 +73,14 @@ export async function create(root, page, o) {
       { x, y: x.map(s => bySteps.get(s)), name: 'training, smoothed', mode: 'lines', line: { color: color('--train'), width: 2.5 } },
       { x: ex, y: evaluations.map(e => e.validationLoss), name: 'validation', mode: 'lines+markers', line: { color: color('--validation'), width: 2.5, dash: 'dot' }, marker: { symbol: 'diamond', size: 8 } },
       ...star(e => e.validationLoss),
-    ], layout('cross-entropy'));
-    const byLoss = o.metric === 'validationLoss', chosen = byLoss ? 'macroF1' : o.metric;
+    ], layout('loss'));
+    const [first, second] = o.metrics, of = m => e => e.scores[m.key];
     react('metric', [
-      { x: ex, y: evaluations.map(e => e[chosen]), name: `validation ${chosen === 'macroF1' ? 'macro-F1' : 'accuracy'}`, mode: 'lines+markers', line: { color: color('--validation'), width: 2.5 }, marker: { symbol: 'diamond', size: 8 } },
-      byLoss ? { x: ex, y: evaluations.map(e => e.accuracy), name: 'validation accuracy', mode: 'lines', line: { color: color('--validation'), width: 1.5, dash: 'dot' } }
-        : { x: ex, y: evaluations.map(e => e.trainSampleMetric), name: 'the same on train rows', mode: 'lines', line: { color: color('--train'), width: 1.5, dash: 'dash' } },
-      ...star(e => e[chosen]),
-    ], layout('share', { yaxis: { ...axis('value, 0 to 1'), ...(evaluations.length ? { rangemode: 'tozero' } : { range: [0, 1] }) } }));
+      { x: ex, y: evaluations.map(of(first)), name: `validation ${first.name}`, mode: 'lines+markers', line: { color: color('--validation'), width: 2.5 }, marker: { symbol: 'diamond', size: 8 } },
+      ...(o.byLoss ? second ? [{ x: ex, y: evaluations.map(of(second)), name: `validation ${second.name}`, mode: 'lines', line: { color: color('--validation'), width: 1.5, dash: 'dot' } }] : []
+        : [{ x: ex, y: evaluations.map(e => e.trainSampleMetric), name: 'the same on train rows', mode: 'lines', line: { color: color('--train'), width: 1.5, dash: 'dash' } }]),
+      ...star(of(first)),
+    ], layout('share', { yaxis: o.share ? { ...axis('value, 0 to 1'), ...(evaluations.length ? { rangemode: 'tozero' } : { range: [0, 1] }) } : axis(first.name) }));
     const small = { showlegend: false, margin: { t: 6, r: 8, l: 44, b: 30 } };
     for (const [name, value] of [['learningRate', s => s.learningRate], ['gradientNorm', s => s.gradientNorm], ['examplesPerSecond', s => s.examplesPerSecond], ['memory', s => s.memoryBytes / 2 ** 30]])
       react(name, [{ x, y: thin.map(value), mode: 'lines', line: { color: color('--train'), width: 1.5 } }], layout('', { ...small, yaxis: { ...axis(''), rangemode: 'tozero', nticks: 4 }, xaxis: { ...axis(''), nticks: 4 } }));

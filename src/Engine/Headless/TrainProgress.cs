@@ -38,8 +38,8 @@ internal sealed class TrainProgress(TextWriter output, bool json)
             case StepDone e when renews:
                 output.Write(string.Create(CultureInfo.InvariantCulture, $"\r\u001b[Kstep {e.Step}/{e.TotalSteps}  loss {e.TrainLoss:0.0000}  rate {e.LearningRate:0.00e-0}  {e.ExamplesPerSecond:0} rows/s  {TimeSpan.FromSeconds(e.SecondsLeft):mm\\:ss} left"));
                 break;
-            case EvaluationDone e when json: Json(new { Event = "evaluation", e.Step, e.Epoch, e.ValidationLoss, e.Accuracy, e.MacroF1, e.TrainSampleLoss, e.TrainSampleMetric, e.IsBest }); break;
-            case EvaluationDone e: Line($"step {e.Step}  epoch {e.Epoch:0.0}  validation loss {e.ValidationLoss:0.0000}  accuracy {e.Accuracy:0.0000}  macro-F1 {e.MacroF1:0.0000}{(e.IsBest ? "  best" : "")}"); break;
+            case EvaluationDone e when json: Json(new { Event = "evaluation", e.Step, e.Epoch, e.ValidationLoss, Accuracy = e[Metric.Accuracy], MacroF1 = e[Metric.MacroF1], e.TrainSampleLoss, e.TrainSampleMetric, e.IsBest }); break;
+            case EvaluationDone e: Line($"step {e.Step}  epoch {e.Epoch:0.0}  validation loss {e.ValidationLoss:0.0000}  accuracy {e[Metric.Accuracy]:0.0000}  macro-F1 {e[Metric.MacroF1]:0.0000}{(e.IsBest ? "  best" : "")}"); break;
             case CheckpointSaved e when json: Json(new { Event = "checkpoint", e.Step, e.Folder, e.Best }); break;
         }
     }

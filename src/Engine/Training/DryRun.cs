@@ -12,7 +12,8 @@ namespace FineTuneStudio.Engine.Training;
 /// <param name="TokenLengths">Untruncated tokens of each train row, special tokens included; validation rows are taken to be about as long.</param>
 /// <param name="ValidationRows">Rows of the validation part.</param>
 /// <param name="MemoryLimitBytes">What the process may take on top of what it holds; batches that would pass it are not tried.</param>
-public sealed record DryRunJob(RunRecipe Recipe, string BaseFolder, int Labels, IReadOnlyList<int> TokenLengths, int ValidationRows, long MemoryLimitBytes = long.MaxValue);
+public sealed record DryRunJob(RunRecipe Recipe, string BaseFolder, int Labels, IReadOnlyList<int> TokenLengths, int ValidationRows,
+    long MemoryLimitBytes = long.MaxValue, TextTask Task = TextTask.SingleLabel);
 
 /// <summary>What a few steps cost, and from it what the run will.</summary>
 /// <param name="MedianStepSeconds">An optimizer step of the usual length, with all its accumulated batches.</param>
@@ -51,7 +52,7 @@ public static class DryRun
     {
         if (job.Recipe.Validate() is { Count: > 0 } problems) throw new TrainingException($"The recipe is not valid. {string.Join(" ", problems)}");
         if (job.TokenLengths.Count == 0) throw new TrainingException("There are no train rows to learn from.");
-        if (job.Labels < 2) throw new TrainingException("A classifier needs at least two labels.");
+        if (job.Task == TextTask.SingleLabel && job.Labels < 2) throw new TrainingException("A classifier needs at least two labels.");
         try
         {
             using var bench = new Bench(job, cancel, progress);
@@ -72,10 +73,9 @@ public static class DryRun
         private readonly CancellationToken cancel;
         private readonly Action<double>? progress;
         private readonly PeakMemory memory = new();
-        private readonly SequenceClassifier model;
+        private readonly Objective objective;
         private readonly List<(string Name, Parameter Parameter)> trained;
         private readonly RecipeOptimizer optimizer;
-        private readonly TrainingLoss lossOf;
         private readonly int[] lengths, byLength;
 
         public Bench(DryRunJob job, CancellationToken cancel, Action<double>? progress)
@@ -86,16 +86,14 @@ public static class DryRun
             cancel.ThrowIfCancellationRequested();
             try
             {
-                FineTune.CheckSizes(recipe, EncoderConfig.Read(job.BaseFolder));
-                (model, _, _) = LoadClassifier.ForTraining(job.BaseFolder, [.. Enumerable.Range(0, job.Labels).Select(l => $"label {l}")], recipe.Dropout, recipe.Seed);
-                if (recipe.TrainableLayers != TrainableLayers.All) model.TrainOnlyHeadAnd(recipe.TrainableLayers == TrainableLayers.LastBlocks ? recipe.LastBlocks : 0);
-                trained = [.. model.named_parameters().Select(p => (p.name, p.parameter)).Where(p => p.parameter.requires_grad)];
+                objective = Objective.For(job.Task, recipe, job.BaseFolder, [.. Enumerable.Range(0, job.Labels).Select(l => $"label {l}")]);
+                trained = [.. objective.Trained];
                 if (4 * (Weights + Trained) is var least && least > job.MemoryLimitBytes)
                     throw new TrainingException($"Weights and gradients alone take {Mebibytes(least)} of memory and only {Mebibytes(job.MemoryLimitBytes)} are free; train fewer layers or start from a smaller base model.");
                 optimizer = RecipeOptimizer.For(trained, recipe);
                 // The weights must stay what they are: those that run away make numbers so small, or so large, that they cost other times.
                 optimizer.SetRate(0);
-                lossOf = TrainingLoss.For(recipe, [.. Enumerable.Range(0, job.Labels)], job.Labels);
+                objective.Prepare(objective.Random([.. Enumerable.Repeat(1, Math.Max(1, job.Labels))]));
             }
             catch
             {
@@ -104,7 +102,7 @@ public static class DryRun
             }
         }
 
-        private long Weights => model.parameters().Sum(p => p.numel());
+        private long Weights => objective.Model.parameters().Sum(p => p.numel());
 
         private long Trained => trained.Sum(p => p.Parameter.numel());
 
@@ -155,13 +153,12 @@ public static class DryRun
         private double Learn(int[] rows)
         {
             cancel.ThrowIfCancellationRequested();
-            model.TrainMode();
-            var texts = Texts(rows);
+            objective.TrainMode();
+            var texts = objective.Random(rows);
             var start = Stopwatch.GetTimestamp();
             using (NewDisposeScope())
             {
-                var (ids, mask, labels) = texts.Batch([.. Enumerable.Range(0, rows.Length)]);
-                var loss = lossOf.Mean(model.call(ids, mask, null), labels);
+                var loss = objective.Loss(texts, [.. Enumerable.Range(0, rows.Length)]);
                 loss.backward();
                 loss.item<float>();
                 memory.Rise();
@@ -178,7 +175,7 @@ public static class DryRun
             {
                 nn.utils.clip_grad_norm_(trained.Select(p => p.Parameter), recipe.GradientClipping > 0 ? recipe.GradientClipping : 1e30);
                 optimizer.Step();
-                model.zero_grad();
+                objective.Model.zero_grad();
                 memory.Rise();
             }
             return Stopwatch.GetElapsedTime(start).TotalSeconds;
@@ -200,14 +197,13 @@ public static class DryRun
         private double Score(int[] rows)
         {
             cancel.ThrowIfCancellationRequested();
-            model.eval();
-            var texts = Texts(rows);
+            objective.Model.eval();
+            var texts = objective.Random(rows);
             var start = Stopwatch.GetTimestamp();
             using (no_grad())
             using (NewDisposeScope())
             {
-                var (ids, mask, _) = texts.Batch([.. Enumerable.Range(0, rows.Length)]);
-                model.call(ids, mask, null).argmax(-1).data<long>().ToArray();
+                objective.Measure(texts, [[.. Enumerable.Range(0, rows.Length)]]);
                 memory.Rise();
             }
             return Stopwatch.GetElapsedTime(start).TotalSeconds;
@@ -225,19 +221,11 @@ public static class DryRun
             return new(part[0], part.Length, Median(seconds));
         }
 
-        private TokenizedTexts Texts(int[] rows)
-        {
-            var (random, config) = (new Random(recipe.Seed), model.Config);
-            int Token() => random.Next(config.VocabularySize) is var id && id == config.PadTokenId ? (id + 1) % config.VocabularySize : id;
-            return new([.. rows.Select(length => Enumerable.Range(0, length).Select(_ => Token()).ToArray())], [.. rows.Select((_, i) => i % job.Labels)], config.PadTokenId);
-        }
-
         /// <summary>Also of a bench that failed halfway through its making.</summary>
         public void Dispose()
         {
-            lossOf?.Dispose();
             optimizer?.Dispose();
-            model?.Dispose();
+            objective?.Dispose();
         }
     }
 

@@ -2,16 +2,13 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Security.Cryptography;
 using FineTuneStudio.Engine.Metrics;
-using FineTuneStudio.Engine.Models;
 using FineTuneStudio.Engine.Text;
 using TorchSharp;
-using TorchSharp.Modules;
 using static TorchSharp.torch;
-using F = TorchSharp.torch.nn.functional;
 
 namespace FineTuneStudio.Engine.Training;
 
-/// <summary>Fine-tunes a text classifier: the whole training loop, from texts to the best checkpoint.</summary>
+/// <summary>Fine-tunes a model: the whole training loop, from texts to the best checkpoint. What depends on the task is in <see cref="Objective"/>.</summary>
 public static class FineTune
 {
     internal const int EvaluationBatchSize = 64;
@@ -45,11 +42,7 @@ public static class FineTune
                 throw new TrainingException($"The base model lies in the folder {name} of the output folder, which the run replaces; choose another output folder.");
         if (job.Recipe.Validate() is { Count: > 0 } problems) throw new TrainingException($"The recipe is not valid. {string.Join(" ", problems)}");
         if (job.Train.Count == 0) throw new TrainingException("There are no train rows to learn from.");
-        if (job.Labels.Count < 2) throw new TrainingException($"The data has {(job.Labels.Count == 1 ? $"only the label \"{job.Labels[0]}\"" : "no label")}; a classifier needs at least two.");
-        if (job.Labels.GroupBy(l => l).FirstOrDefault(g => g.Count() > 1) is { } twice) throw new TrainingException($"The label \"{twice.Key}\" is listed twice.");
-        if (job.Train.Concat(job.Validation).FirstOrDefault(r => r.Label < 0 || r.Label >= job.Labels.Count) is { } stray)
-            throw new TrainingException($"Row {stray.RowId} has label number {stray.Label}, but labels are numbered 0 to {job.Labels.Count - 1}.");
-        if (job.Train.All(r => r.Label == job.Train[0].Label)) throw new TrainingException($"All train rows have the label \"{job.Labels[job.Train[0].Label]}\"; a classifier needs rows of at least two labels.");
+        Objective.Check(job);
         if (job.Recipe.EvaluationsPerEpoch > 0 && job.Validation.Count == 0)
             throw new TrainingException("There are no validation rows to evaluate on; give validation a share of the split, or set evaluations per epoch to 0.");
     }
@@ -62,12 +55,11 @@ public static class FineTune
         private readonly Func<StopRequest> stop;
         private readonly CancellationToken cancel;
         private readonly TrainingPlan plan;
-        private readonly SequenceClassifier model;
+        private readonly Objective objective;
         private readonly RecipeOptimizer optimizer;
         private readonly TokenizedTexts train;
         private readonly TokenizedTexts validation;
         private readonly int[] trainSample;
-        private readonly TrainingLoss lossOf;
         private RunState state;
         private readonly Pace pace = new();
 
@@ -78,20 +70,16 @@ public static class FineTune
 
             try
             {
-                var tokenizer = Tokenizer.Load(job.BaseFolder);
-                (model, var weights, var newHead) = LoadClassifier.ForTraining(job.BaseFolder, job.Labels, recipe.Dropout, recipe.Seed);
-                CheckFit(tokenizer);
-                if (recipe.TrainableLayers != TrainableLayers.All) model.TrainOnlyHeadAnd(recipe.TrainableLayers == TrainableLayers.LastBlocks ? recipe.LastBlocks : 0);
-                optimizer = RecipeOptimizer.For(model.named_parameters().Select(p => (p.name, p.parameter)).Where(p => p.parameter.requires_grad), recipe);
-                report(new WeightsLoaded(weights, optimizer.Parameters.Sum(p => p.Parameter.numel()), model.parameters().Sum(p => p.numel())));
-                report(new LogLine($"{weights.BackboneShare:P0} of the backbone came from the file; " +
-                    (newHead ? $"the head for {job.Labels.Count} labels starts at random with seed {recipe.Seed}." : "the head was kept, because the labels are the same.")));
+                objective = Objective.For(job.Task, recipe, job.BaseFolder, job.Labels);
+                optimizer = RecipeOptimizer.For(objective.Trained, recipe);
+                report(new WeightsLoaded(objective.Weights, optimizer.Parameters.Sum(p => p.Parameter.numel()), objective.Model.parameters().Sum(p => p.numel())));
+                report(new LogLine($"{objective.Weights.BackboneShare:P0} of the backbone came from the file; {objective.HeadSaid}"));
 
                 var start = Stopwatch.GetTimestamp();
-                train = Tokenize(job.Train, tokenizer);
-                validation = Tokenize(job.Validation, tokenizer);
+                train = objective.Tokenize(job.Train, cancel);
+                validation = objective.Tokenize(job.Validation, cancel);
                 report(new LogLine(Text($"Tokenised {train.Count} train and {validation.Count} validation rows in {Stopwatch.GetElapsedTime(start).TotalSeconds:0.0} s.")));
-                lossOf = TrainingLoss.For(recipe, train.Labels, job.Labels.Count);
+                objective.Prepare(train);
                 var rows = Enumerable.Range(0, train.Count).ToArray();
                 new Random(recipe.Seed).Shuffle(rows);
                 trainSample = rows[..Math.Min(validation.Count, train.Count)];
@@ -156,13 +144,13 @@ public static class FineTune
         private void Unfreeze(int epoch)
         {
             if (recipe.UnfreezeEpochs == 0 || recipe.TrainableLayers == TrainableLayers.HeadOnly) return;
-            var last = TrainingPlan.PartsToUnfreeze(recipe, model.Config.Layers);
+            var last = TrainingPlan.PartsToUnfreeze(recipe, objective.Layers);
             var parts = Math.Min(last, epoch / recipe.UnfreezeEpochs);
-            model.TrainOnlyHeadAnd(Math.Min(parts, model.Config.Layers));
-            if (parts > model.Config.Layers) foreach (var (_, parameter) in optimizer.Parameters) parameter.requires_grad_(true);
+            objective.TrainOnlyHeadAnd(Math.Min(parts, objective.Layers));
+            if (parts > objective.Layers) foreach (var (_, parameter) in optimizer.Parameters) parameter.requires_grad_(true);
             if (epoch % recipe.UnfreezeEpochs != 0 || epoch / recipe.UnfreezeEpochs > last) return;
             var count = optimizer.Parameters.Where(p => p.Parameter.requires_grad).Sum(p => p.Parameter.numel());
-            report(new LogLine(Text($"From epoch {epoch + 1} on {(parts == 0 ? "only the head trains" : parts > model.Config.Layers ? "all blocks and the embeddings train" : $"the head and the last {(parts == 1 ? "block train" : $"{parts} blocks train")}")}: {count} parameters.")));
+            report(new LogLine(Text($"From epoch {epoch + 1} on {(parts == 0 ? "only the head trains" : parts > objective.Layers ? "all blocks and the embeddings train" : $"the head and the last {(parts == 1 ? "block train" : $"{parts} blocks train")}")}: {count} parameters.")));
         }
 
         private bool Impatient => recipe.EarlyStoppingPatience > 0 && state.EvaluationsWithoutImprovement >= recipe.EarlyStoppingPatience;
@@ -171,7 +159,7 @@ public static class FineTune
         private void Step(int[] rows)
         {
             using var scope = NewDisposeScope();
-            model.TrainMode();
+            objective.TrainMode();
             // Dropout's noise follows from seed and step alone, so a resumed run repeats it.
             manual_seed(unchecked(recipe.Seed * 1_000_003L + state.Step));
             var rate = recipe.LearningRate * plan.Factor(recipe.Schedule, state.Step);
@@ -182,7 +170,7 @@ public static class FineTune
             var norm = nn.utils.clip_grad_norm_(optimizer.Parameters.Select(p => p.Parameter), recipe.GradientClipping > 0 ? recipe.GradientClipping : 1e30);
             StopIfDiverged(value, norm);
             optimizer.Step();
-            model.zero_grad();
+            objective.Model.zero_grad();
 
             state = state with { Step = state.Step + 1 };
             pace.Stepped(rows.Length);
@@ -196,13 +184,12 @@ public static class FineTune
         /// </summary>
         private double Backward(int[] rows)
         {
-            var (value, all) = (0.0, lossOf.WeightOf(rows.Select(row => train.Labels[row])));
+            var (value, all) = (0.0, objective.WeightOf(train, rows));
             foreach (var part in rows.Chunk(recipe.BatchSize))
             {
                 using var scope = NewDisposeScope();
-                var (ids, mask, labels) = train.Batch(part);
-                var loss = lossOf.Mean(model.call(ids, mask, null), labels);
-                if (part.Length < rows.Length) loss = loss * (lossOf.WeightOf(part.Select(row => train.Labels[row])) / all);
+                var loss = objective.Loss(train, part);
+                if (part.Length < rows.Length) loss = loss * (objective.WeightOf(train, part) / all);
                 loss.backward();
                 value += loss.item<float>();
             }
@@ -219,7 +206,7 @@ public static class FineTune
             var kept = Checkpoint.Exists(Last) ? "The last good checkpoint is kept." : "Nothing was saved yet.";
             if (!double.IsFinite(loss) || !double.IsFinite(norm))
                 throw new TrainingException(Text($"The run diverged at step {state.Step + 1}: the {(double.IsFinite(loss) ? "gradient" : "training loss")} is no longer a finite number. {kept} Try a learning rate below {recipe.LearningRate:0.######e-0}, a longer warm-up, or gradient clipping at 1."));
-            if (smoothed > 4 * Math.Max(first, Math.Log(job.Labels.Count)) + 4)
+            if (smoothed > 4 * Math.Max(first, objective.LossOfGuessing) + 4)
                 throw new TrainingException(Text($"The run diverged by step {state.Step + 1}: the training loss rose from {first:0.00} to about {smoothed:0.00}. {kept} Try a learning rate below {recipe.LearningRate:0.######e-0}, a longer warm-up, or gradient clipping at 1."));
             state = state with { FirstLoss = first, SmoothedLoss = smoothed };
         }
@@ -228,50 +215,44 @@ public static class FineTune
         private bool Evaluate()
         {
             var start = Stopwatch.GetTimestamp();
-            if (Measure(validation, null) is not var (validationLoss, on) || Measure(train, trainSample) is not var (sampleLoss, onSample)) return false;
-            var metric = Metric(validationLoss, on);
+            if (Measure(validation, null) is not { } onValidation || Measure(train, trainSample) is not { } onSample) return false;
+            var (validationLoss, metric) = (onValidation.Loss, onValidation[recipe.Metric]);
             if (!double.IsFinite(validationLoss))
                 throw new TrainingException($"The run diverged by step {state.Step}: the validation loss is no longer a finite number. Try a lower learning rate.");
-            var better = state.BestMetric is not { } best || (recipe.Metric == SelectionMetric.ValidationLoss ? metric < best : metric > best);
+            var better = state.BestMetric is not { } best || recipe.Metric.IsBetter(metric, best);
             state = better ? state with { BestStep = state.Step, BestMetric = metric, EvaluationsWithoutImprovement = 0 }
                 : state with { EvaluationsWithoutImprovement = state.EvaluationsWithoutImprovement + 1 };
             pace.Evaluated(Stopwatch.GetElapsedTime(start).TotalSeconds);
-            report(new EvaluationDone(state.Step, Epoch, validationLoss, on.Accuracy, on.MacroF1, sampleLoss, Metric(sampleLoss, onSample), better));
+            report(new EvaluationDone(state.Step, Epoch, validationLoss, onValidation.Scores, onSample.Loss, onSample[recipe.Metric], better));
             if (better) SaveBest();
             SaveLast();
             return true;
         }
 
-        private double Metric(double loss, ClassificationReport report) => recipe.Metric switch
+        /// <summary>The given rows, or all, without dropout and without gradients; null where a person cancelled.</summary>
+        private Evaluation? Measure(TokenizedTexts texts, int[]? rows)
         {
-            SelectionMetric.MacroF1 => report.MacroF1,
-            SelectionMetric.Accuracy => report.Accuracy,
-            _ => loss,
-        };
-
-        /// <summary>Mean cross-entropy and the scores on the given rows, or all, without dropout and without gradients; null where a person cancelled.</summary>
-        private (double Loss, ClassificationReport Report)? Measure(TokenizedTexts texts, int[]? rows)
-        {
-            model.eval();
+            objective.Model.eval();
             using var noGrad = no_grad();
-            var (loss, labels, predictions) = (0.0, new List<int>(), new List<int>());
-            foreach (var batch in texts.BatchesByLength(EvaluationBatchSize, rows))
+            try { return objective.Measure(texts, Watched(texts.BatchesByLength(EvaluationBatchSize, rows))); }
+            catch (CancelledByPerson) { return null; }
+        }
+
+        private IEnumerable<int[]> Watched(IEnumerable<int[]> batches)
+        {
+            foreach (var batch in batches)
             {
                 cancel.ThrowIfCancellationRequested();
-                if (stop() == StopRequest.Cancel) return null;
-                using var scope = NewDisposeScope();
-                var (ids, mask, targets) = texts.Batch(batch);
-                var logits = model.call(ids, mask, null);
-                loss += F.cross_entropy(logits, targets).item<float>() * (double)batch.Length;
-                predictions.AddRange(logits.argmax(-1).data<long>().ToArray().Select(p => (int)p));
-                labels.AddRange(batch.Select(row => texts.Labels[row]));
+                if (stop() == StopRequest.Cancel) throw new CancelledByPerson();
+                yield return batch;
             }
-            return (loss / labels.Count, Classification.Evaluate(labels, predictions, job.Labels.Count));
         }
+
+        private sealed class CancelledByPerson : Exception;
 
         private void SaveBest()
         {
-            SaveModelFolder.Write(model, job.Labels, job.BaseFolder, Best);
+            objective.Save(Best);
             report(new CheckpointSaved(state.Step, Best, Best: true));
         }
 
@@ -297,21 +278,11 @@ public static class FineTune
             return new(outcome, state.BestStep, state.BestMetric ?? double.NaN, state.Step, Directory.Exists(Best) ? Best : null);
         }
 
-        private TokenizedTexts Tokenize(IReadOnlyList<LabeledText> rows, Tokenizer tokenizer) =>
-            new(rows.Select(r => r.Text).ToList(), rows.Select(r => r.Label).ToList(), tokenizer, recipe.MaxLength, cancel);
-
-        private void CheckFit(Tokenizer tokenizer)
-        {
-            if (tokenizer.LargestId >= model.Config.VocabularySize)
-                throw new TrainingException($"The tokenizer has token number {tokenizer.LargestId}, but the model's table ends at {model.Config.VocabularySize - 1}; the folder mixes files of two models.");
-            CheckSizes(recipe, model.Config);
-        }
-
         private string DataSha256()
         {
             using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-            foreach (var row in job.Train.Append(new(-1, "validation", -1)).Concat(job.Validation))
-                hash.AppendData(System.Text.Encoding.UTF8.GetBytes($"{row.RowId}\0{row.Label}\0{row.Text.Length}\0{row.Text}"));
+            foreach (var row in job.Train.Append(new LabeledText(-1, "validation", -1)).Concat(job.Validation))
+                hash.AppendData(System.Text.Encoding.UTF8.GetBytes($"{row.RowId}\0{row.Answer}\0{row.Text.Length}\0{row.Text}"));
             hash.AppendData(System.Text.Encoding.UTF8.GetBytes(string.Join('\0', job.Labels)));
             return Convert.ToHexStringLower(hash.GetHashAndReset());
         }
@@ -319,19 +290,9 @@ public static class FineTune
         /// <summary>Also of a loop that failed halfway through its making.</summary>
         public void Dispose()
         {
-            lossOf?.Dispose();
             optimizer?.Dispose();
-            model?.Dispose();
+            objective?.Dispose();
         }
-    }
-
-    /// <exception cref="TrainingException">The recipe asks for more tokens or blocks than the model has.</exception>
-    internal static void CheckSizes(RunRecipe recipe, EncoderConfig model)
-    {
-        if (recipe.MaxLength > model.MaxPositions)
-            throw new TrainingException($"Max length is {recipe.MaxLength} tokens but the base model has only {model.MaxPositions} positions; set it to {model.MaxPositions} or less.");
-        if (recipe.TrainableLayers == TrainableLayers.LastBlocks && recipe.LastBlocks > model.Layers)
-            throw new TrainingException($"Last blocks is {recipe.LastBlocks} but the base model has {model.Layers} blocks.");
     }
 
     private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);

@@ -1,11 +1,10 @@
 namespace FineTuneStudio.Engine.Training;
 
-/// <summary>One labelled text; <paramref name="Label"/> is an index into the job's labels.</summary>
-public sealed record LabeledText(long RowId, string Text, int Label);
-
 /// <summary>Everything a run needs. Nothing outside <paramref name="OutputFolder"/> is written.</summary>
+/// <param name="Labels">The names that answers are made of; empty for a task without labels.</param>
+/// <param name="Train">Examples of the kind that <paramref name="Task"/> learns from.</param>
 public sealed record FineTuneJob(RunRecipe Recipe, string BaseFolder, IReadOnlyList<string> Labels,
-    IReadOnlyList<LabeledText> Train, IReadOnlyList<LabeledText> Validation, string OutputFolder);
+    IReadOnlyList<TrainingExample> Train, IReadOnlyList<TrainingExample> Validation, string OutputFolder, TextTask Task = TextTask.SingleLabel);
 
 /// <summary>What a person asks of a run under way: nothing, to end it with its best checkpoint, or to drop it.</summary>
 public enum StopRequest { None, Stop, Cancel }

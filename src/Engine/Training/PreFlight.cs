@@ -1,4 +1,5 @@
 using System.Globalization;
+using FineTuneStudio.Engine.Metrics;
 
 namespace FineTuneStudio.Engine.Training;
 
@@ -12,7 +13,8 @@ public sealed record PreFlightFinding(string Id, Severity Severity, string Sente
 /// the train rows with special tokens; <paramref name="Origin"/> is pretrained, random or unknown; <paramref name="RowsOfLabels"/>
 /// are the train rows of each label, null where nobody counted them.</summary>
 public sealed record PreFlightFacts(int TrainRows, int ValidationRows, int Labels, IReadOnlyList<int> TokenLengths,
-    int MaxPositions, int Blocks, double? SuggestedLearningRate, string Origin, IReadOnlyList<int>? RowsOfLabels = null);
+    int MaxPositions, int Blocks, double? SuggestedLearningRate, string Origin, IReadOnlyList<int>? RowsOfLabels = null,
+    TextTask Task = TextTask.SingleLabel);
 
 /// <summary>Names every setting of a recipe that is impossible, inert or contradictory on the given data and model.</summary>
 public static class PreFlight
@@ -27,11 +29,13 @@ public static class PreFlight
         void Add(Severity severity, string id, string? field, FormattableString sentence) =>
             findings.Add(new(id, severity, FormattableString.Invariant(sentence), field));
 
-        foreach (var field in RunRecipe.Fields)
+        foreach (var field in RunRecipe.Fields.Where(f => f.AppliesTo(facts.Task)))
             if (field.Problem(recipe) is { } problem) findings.Add(new("out-of-range", Severity.Block, problem, field.Name));
+        if (recipe.Metric != Metric.ValidationLoss && !facts.Task.Metrics().Contains(recipe.Metric))
+            Add(Severity.Block, "metric-of-another-task", "Metric", $"Best checkpoint by {recipe.Metric.Name()} is not possible, because this task is not measured by it; choose {string.Join(" or ", facts.Task.Metrics().Append(Metric.ValidationLoss).Select(m => m.Name()))}.");
         if (recipe.Contradiction is { } contradiction) findings.Add(new("contradiction", Severity.Block, contradiction, "LabelSmoothing"));
         if (facts.TrainRows == 0) Add(Severity.Block, "no-train-rows", null, $"There are no train rows to learn from; import labelled rows or change the split.");
-        if (facts.Labels < 2) Add(Severity.Block, "one-label", null, $"The data has {Count(facts.Labels, "label")}; a classifier needs at least two.");
+        if (facts.Task == TextTask.SingleLabel && facts.Labels < 2) Add(Severity.Block, "one-label", null, $"The data has {Count(facts.Labels, "label")}; a classifier needs at least two.");
         if (findings.Count > 0) return findings;
 
         var plan = TrainingPlan.For(recipe, facts.TrainRows);
@@ -148,7 +152,7 @@ public static class PreFlight
             add(Severity.Warn, "evaluation-off", "EvaluationsPerEpoch", $"Evaluations are off: over-fitting will not be seen, and the last weights are kept instead of the best.");
             if (recipe.EarlyStoppingPatience > 0)
                 add(Severity.Warn, "patience-without-evaluation", "EarlyStoppingPatience", $"Early stopping patience is {recipe.EarlyStoppingPatience} but evaluations are off, so it can never act; turn evaluations on or set it to 0.");
-            if (recipe.Metric != (SelectionMetric)RunRecipe.Field("Metric")!.Default)
+            if (recipe.Metric != (Metric)RunRecipe.Field("Metric")!.Default)
                 add(Severity.Warn, "metric-inert", "Metric", $"Best checkpoint by {recipe.Metric} has no effect, because evaluations are off.");
             return;
         }

@@ -1,5 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
+using FineTuneStudio.Engine.Metrics;
 
 namespace FineTuneStudio.Engine.Training;
 
@@ -66,6 +67,16 @@ public sealed record RecipeField
 
     /// <summary>Whether it came after the first release, so that stored recipes lack it.</summary>
     public bool IsLater => Group == Advanced;
+
+    /// <summary>The tasks that read it; null where all do.</summary>
+    public IReadOnlyList<TextTask>? Tasks { get; init; }
+
+    /// <summary>Whether runs of a task read it; a form leaves out the others.</summary>
+    public bool AppliesTo(TextTask task) => Tasks?.Contains(task) ?? true;
+
+    /// <summary>The values of a choice that make sense for a task.</summary>
+    public IReadOnlyList<RecipeChoice> ChoicesFor(TextTask task) => Name != nameof(RunRecipe.Metric) ? Choices
+        : [.. task.Metrics().Append(Metric.ValidationLoss).Select(m => new RecipeChoice(m.ToString(), m.Title()))];
 
     /// <summary>One sentence.</summary>
     public string Help { get; }
@@ -155,7 +166,7 @@ public sealed record RecipeField
                 r => r.EvaluationsPerEpoch, (r, v) => r with { EvaluationsPerEpoch = v }),
             Whole("EarlyStoppingPatience", "Early stopping patience", evaluation, 0, 100, "evaluations", "The run ends after this many evaluations in a row without improvement; 0 turns it off.",
                 r => r.EarlyStoppingPatience, (r, v) => r with { EarlyStoppingPatience = v }),
-            Choice("Metric", "Best checkpoint by", evaluation, [new("MacroF1", "Macro-F1"), new("Accuracy", "Accuracy"), new("ValidationLoss", "Validation loss")],
+            Choice("Metric", "Best checkpoint by", evaluation, [.. Enum.GetValues<Metric>().Select(m => new RecipeChoice(m.ToString(), m.Title()))],
                 "The validation number that decides which checkpoint is kept as the best.", r => r.Metric, (r, v) => r with { Metric = v }),
             Whole("GradientAccumulation", "Accumulated batches", Advanced, 1, 64, "batches", "How many batches each step adds up before it moves the weights: it learns as from one larger batch in the memory of a small one.",
                 r => r.GradientAccumulation, (r, v) => r with { GradientAccumulation = v }),

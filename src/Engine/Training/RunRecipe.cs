@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using FineTuneStudio.Engine.Metrics;
 
 namespace FineTuneStudio.Engine.Training;
 
@@ -17,9 +18,6 @@ public enum ClassWeighting { None, Balanced }
 
 /// <summary>What turns gradients into new weights.</summary>
 public enum OptimizerKind { AdamW, Sgd, Adafactor }
-
-/// <summary>The validation number that picks the best checkpoint.</summary>
-public enum SelectionMetric { MacroF1, Accuracy, ValidationLoss }
 
 /// <summary>
 /// Every setting of a fine-tuning run. The record describes its own fields (<see cref="Fields"/>), checks them
@@ -70,7 +68,7 @@ public sealed record RunRecipe
     public int EarlyStoppingPatience { get; init; } = 3;
 
     /// <summary>What picks the best checkpoint.</summary>
-    public SelectionMetric Metric { get; init; } = SelectionMetric.MacroF1;
+    public Metric Metric { get; init; } = Metric.MacroF1;
 
     /// <summary>Batches whose gradients each step adds up, 1 to 64; a step learns from this many times <see cref="BatchSize"/> rows.</summary>
     public int GradientAccumulation { get; init; } = 1;

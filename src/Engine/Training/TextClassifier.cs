@@ -32,14 +32,14 @@ public sealed class TextClassifier : IDisposable
     public float[][] Predict(IReadOnlyList<string> texts, int maxLength = 128, int batchSize = 32, Action<int>? done = null)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(batchSize, 1);
-        var tokenized = new TokenizedTexts(texts, new int[texts.Count], tokenizer, Math.Min(maxLength, model.Config.MaxPositions));
+        var tokenized = new TokenizedTexts(tokenizer.EncodeIds(texts, Math.Min(maxLength, model.Config.MaxPositions)), tokenizer.PadId);
         var results = new float[texts.Count][];
         var finished = 0;
         using var noGrad = no_grad();
         foreach (var rows in tokenized.BatchesByLength(batchSize))
         {
             using var scope = NewDisposeScope();
-            var (ids, mask, _) = tokenized.Batch(rows);
+            var (ids, mask) = tokenized.Batch(rows);
             var probabilities = model.call(ids, mask, null).softmax(-1).data<float>().ToArray();
             for (var i = 0; i < rows.Length; i++) results[rows[i]] = probabilities.AsSpan(i * Labels.Count, Labels.Count).ToArray();
             done?.Invoke(finished += rows.Length);

@@ -1,30 +1,20 @@
-using FineTuneStudio.Engine.Text;
 using TorchSharp;
 using static TorchSharp.torch;
 
 namespace FineTuneStudio.Engine.Training;
 
-/// <summary>Texts as token ids, and the order in which they meet the model: batches of rows of about the same length, so that little is padded.</summary>
-internal sealed class TokenizedTexts
+/// <summary>
+/// Texts as token ids, and the order in which they meet the model: batches of rows of about the same length, so that little is
+/// padded. What each task is to learn from them stands in a class of its own that derives from this one.
+/// </summary>
+/// <param name="ids">Token ids of each text, cut and with its special tokens.</param>
+/// <param name="padId">Fills the shorter rows of a batch.</param>
+internal class TokenizedTexts(int[][] ids, int padId)
 {
     /// <summary>Rows are shuffled first and sorted by length only within this many batches, so batches still differ from epoch to epoch.</summary>
     private const int BatchesSortedTogether = 50;
 
-    private readonly int[][] ids;
-    private readonly int padId;
-
-    public TokenizedTexts(IReadOnlyList<string> texts, IReadOnlyList<int> labels, Tokenizer tokenizer, int maxLength, CancellationToken cancel = default)
-    {
-        (Labels, padId, ids) = (labels, tokenizer.PadId, tokenizer.EncodeIds(texts, maxLength, cancel));
-    }
-
-    /// <summary>Rows that are tokenised already.</summary>
-    /// <param name="padId">Fills the shorter rows of a batch.</param>
-    public TokenizedTexts(int[][] ids, IReadOnlyList<int> labels, int padId) => (this.ids, Labels, this.padId) = (ids, labels, padId);
-
     public int Count => ids.Length;
-
-    public IReadOnlyList<int> Labels { get; }
 
     /// <summary>Rows of each batch of one epoch; the same seed and epoch give the same batches.</summary>
     public IReadOnlyList<int[]> TrainBatches(int batchSize, int seed, int epoch) => TrainBatches([.. ids.Select(row => row.Length)], batchSize, seed, epoch);
@@ -45,8 +35,8 @@ internal sealed class TokenizedTexts
     public IEnumerable<int[]> BatchesByLength(int batchSize, IEnumerable<int>? rows = null) =>
         (rows ?? Enumerable.Range(0, Count)).OrderByDescending(row => ids[row].Length).Chunk(batchSize);
 
-    /// <summary>Ids int64 [rows, longest], the mask int64 of the same shape or null where nothing is padded, and labels int64 [rows].</summary>
-    public (Tensor Ids, Tensor? Mask, Tensor Labels) Batch(int[] rows)
+    /// <summary>Ids int64 [rows, longest], and the mask int64 of the same shape or null where nothing is padded.</summary>
+    public (Tensor Ids, Tensor? Mask) Batch(int[] rows)
     {
         // A tokenizer without special tokens makes nothing of an empty text; the model needs one position all the same.
         var length = Math.Max(1, rows.Max(row => ids[row].Length));
@@ -59,6 +49,16 @@ internal sealed class TokenizedTexts
                 (tokens[i * length + j], mask[i * length + j]) = j < row.Length ? (row[j], 1) : (padId, 0);
         }
         long[] shape = [rows.Length, length];
-        return (tensor(tokens, shape), padded ? tensor(mask, shape) : null, tensor(rows.Select(row => (long)Labels[row]).ToArray()));
+        return (tensor(tokens, shape), padded ? tensor(mask, shape) : null);
     }
+}
+
+/// <summary>Texts with one label each.</summary>
+/// <param name="labels">Index of each text's label.</param>
+internal sealed class LabeledTexts(int[][] ids, IReadOnlyList<int> labels, int padId) : TokenizedTexts(ids, padId)
+{
+    public IReadOnlyList<int> Labels => labels;
+
+    /// <summary>int64 [rows].</summary>
+    public Tensor LabelsOf(int[] rows) => tensor(rows.Select(row => (long)labels[row]).ToArray());
 }

@@ -1,3 +1,4 @@
+using FineTuneStudio.Engine.Metrics;
 using FineTuneStudio.Engine.Weights;
 
 namespace FineTuneStudio.Engine.Training;
@@ -14,9 +15,14 @@ public sealed record StepDone(int Step, int TotalSteps, double Epoch, double Tra
     double ExamplesPerSecond, long MemoryBytes, double SecondsLeft) : TrainingEvent;
 
 /// <summary>One evaluation on all validation rows and on a fixed sample of train rows of at most the same size, both without
-/// dropout; <paramref name="TrainSampleMetric"/> is the recipe's metric on that sample.</summary>
-public sealed record EvaluationDone(int Step, double Epoch, double ValidationLoss, double Accuracy, double MacroF1,
-    double TrainSampleLoss, double TrainSampleMetric, bool IsBest) : TrainingEvent;
+/// dropout. <paramref name="Scores"/> are the task's metrics on the validation rows; <paramref name="TrainSampleMetric"/> is the
+/// recipe's metric on the sample.</summary>
+public sealed record EvaluationDone(int Step, double Epoch, double ValidationLoss, IReadOnlyDictionary<Metric, double> Scores,
+    double TrainSampleLoss, double TrainSampleMetric, bool IsBest) : TrainingEvent
+{
+    /// <summary>A metric on the validation rows, their loss included.</summary>
+    public double this[Metric metric] => metric == Metric.ValidationLoss ? ValidationLoss : Scores[metric];
+}
 
 /// <summary>A checkpoint is complete on disk.</summary>
 public sealed record CheckpointSaved(int Step, string Folder, bool Best) : TrainingEvent;

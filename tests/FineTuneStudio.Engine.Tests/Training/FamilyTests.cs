@@ -51,7 +51,7 @@ public sealed class FamilyTests : IDisposable
             return classifier.Predict(texts, maxLength: 32, batchSize: FineTune.EvaluationBatchSize);
         }
         var probabilities = Predict(result.BestFolder!);
-        Assert.Equal(result.BestMetric, probabilities.Zip(job.Validation).Count(p => Array.IndexOf(p.First, p.First.Max()) == p.Second.Label) / (double)texts.Count, 9);
+        Assert.Equal(result.BestMetric, probabilities.Zip(job.Validation).Count(p => Array.IndexOf(p.First, p.First.Max()) == ((LabeledText)p.Second).Label) / (double)texts.Count, 9);
         Assert.Equal(probabilities, Predict(resumed.BestFolder!));
         var (model, _) = LoadClassifier.ForPrediction(result.BestFolder!);
         using (model) SaveModelFolder.Write(model, SmallTexts.Labels, result.BestFolder!, folder.File("again"));

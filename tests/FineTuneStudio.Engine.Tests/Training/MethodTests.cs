@@ -30,7 +30,7 @@ public sealed class MethodTests : IDisposable
     {
         // Two labels of three times the rows of the third, so that class weights differ.
         var job = SmallTexts.Job(folder.File("whole"), recipe);
-        job = job with { Train = job.Train.Where(r => r.Label != 2 || r.RowId % 2 == 0).ToList() };
+        job = job with { Train = job.Train.Cast<LabeledText>().Where(r => r.Label != 2 || r.RowId % 2 == 0).ToList() };
         var (result, events) = SmallTexts.Run(job);
         var losses = Losses(events);
         Assert.True(losses[^10..].Average() < 0.7 * losses[..10].Average(), $"{name}: from {losses[..10].Average()} to {losses[^10..].Average()}");
@@ -63,7 +63,7 @@ public sealed class MethodTests : IDisposable
         FineTuneJob Job(string name, RunRecipe recipe)
         {
             var job = SmallTexts.Job(folder.File(name), recipe, train: 130);
-            return job with { Train = job.Train.Where(r => r.Label != 2 || r.RowId % 2 == 0).Take(100).ToList() };
+            return job with { Train = job.Train.Cast<LabeledText>().Where(r => r.Label != 2 || r.RowId % 2 == 0).Take(100).ToList() };
         }
         var (whole, expected) = SmallTexts.Run(Job("big", big));
         foreach (var (batch, steps) in new[] { (8, 3), (12, 2) })

@@ -44,7 +44,7 @@ public class PreFlightTests
     [Fact]
     public void Evaluations_off_make_patience_and_the_metric_inert()
     {
-        var off = new RunRecipe { EvaluationsPerEpoch = 0, Metric = SelectionMetric.Accuracy };
+        var off = new RunRecipe { EvaluationsPerEpoch = 0, Metric = Metric.Accuracy };
         Assert.Equal("Early stopping patience is 3 but evaluations are off, so it can never act; turn evaluations on or set it to 0.", Single("patience-without-evaluation", off).Sentence);
         Assert.Equal("Metric", Single("metric-inert", off).Field);
         Assert.Equal(Severity.Warn, Single("evaluation-off", off).Severity);

@@ -27,7 +27,7 @@ static class SmallTexts
 
     public static readonly RunRecipe Recipe = new()
     {
-        Epochs = 3, LearningRate = 2e-3, BatchSize = 8, MaxLength = 32, Dropout = 0.1, EvaluationsPerEpoch = 2, EarlyStoppingPatience = 0, Metric = SelectionMetric.Accuracy,
+        Epochs = 3, LearningRate = 2e-3, BatchSize = 8, MaxLength = 32, Dropout = 0.1, EvaluationsPerEpoch = 2, EarlyStoppingPatience = 0, Metric = Metric.Accuracy,
     };
 
     public static FineTuneJob Job(string output, RunRecipe? recipe = null, int train = 240, int validation = 60) =>

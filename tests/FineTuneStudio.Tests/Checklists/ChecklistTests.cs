@@ -70,7 +70,7 @@ public sealed class ChecklistTests(StudioFixture app) : IClassFixture<StudioFixt
     [Fact]
     public void Rising_validation_loss_under_falling_train_loss_is_over_fitting_from_the_step_where_it_turned()
     {
-        var verdict = FitVerdict.Of([.. Curve([1.0, 0.8, 0.82, 0.9, 1.0], [1.0, 0.7, 0.5, 0.3, 0.2])], SelectionMetric.Accuracy, 0.1)!;
+        var verdict = FitVerdict.Of([.. Curve([1.0, 0.8, 0.82, 0.9, 1.0], [1.0, 0.7, 0.5, 0.3, 0.2])], Metric.Accuracy, 0.1)!;
         Assert.Equal((FactState.Block, 20, 3), (verdict.State, verdict.Step, verdict.RisingStrip));
         Assert.StartsWith("Over-fitting since step 20:", verdict.Sentence);
     }
@@ -78,15 +78,15 @@ public sealed class ChecklistTests(StudioFixture app) : IClassFixture<StudioFixt
     [Fact]
     public void A_validation_loss_that_reaches_a_new_lowest_takes_an_earlier_rise_back()
     {
-        var verdict = FitVerdict.Of([.. Curve([2.0, 1.5, 1.6, 1.0, 0.8, 0.7], [2.0, 1.4, 1.2, 0.9, 0.7, 0.6])], SelectionMetric.Accuracy, 0.1)!;
+        var verdict = FitVerdict.Of([.. Curve([2.0, 1.5, 1.6, 1.0, 0.8, 0.7], [2.0, 1.4, 1.2, 0.9, 0.7, 0.6])], Metric.Accuracy, 0.1)!;
         Assert.DoesNotContain("Over-fitting", verdict.Sentence);
         Assert.NotEqual(FactState.Block, verdict.State);
     }
 
     [Fact]
     public void Curves_that_level_off_together_are_healthy() =>
-        Assert.Equal(FactState.Pass, FitVerdict.Of([.. Curve([1.0, 0.6, 0.5, 0.48, 0.48], [1.0, 0.55, 0.45, 0.43, 0.43])], SelectionMetric.Accuracy, 0.1)!.State);
+        Assert.Equal(FactState.Pass, FitVerdict.Of([.. Curve([1.0, 0.6, 0.5, 0.48, 0.48], [1.0, 0.55, 0.45, 0.43, 0.43])], Metric.Accuracy, 0.1)!.State);
 
     private static IEnumerable<RunEvaluation> Curve(double[] validation, double[] train) =>
-        validation.Select((loss, i) => new RunEvaluation { RunId = 1, Step = 10 * (i + 1), Epoch = i + 1, ValidationLoss = loss, TrainSampleLoss = train[i], Accuracy = 0.9, MacroF1 = 0.9, TrainSampleMetric = 0.92, IsBest = i == 0 });
+        validation.Select((loss, i) => new RunEvaluation { RunId = 1, Step = 10 * (i + 1), Epoch = i + 1, ValidationLoss = loss, TrainSampleLoss = train[i], ScoresJson = """{"MacroF1":0.9,"Accuracy":0.9}""", TrainSampleMetric = 0.92, IsBest = i == 0 });
 }

@@ -43,7 +43,7 @@ public sealed class ImportTests(StudioFixture app) : IClassFixture<StudioFixture
             using var file = File.OpenRead(full);
             var look = Tables.See(file, Path.GetFileName(full));
             Assert.Equal(format, look.Format);
-            var counts = ExamineFile.CountRows(file, look.Format!, look.Mapping, null, default);
+            var counts = ExamineFile.CountRows(file, look.Format!, look.Mapping, SingleLabelAnswers.All, null, default);
             Assert.Equal((rows, labels, rejected), (counts.Rows, counts.Labels.Count, counts.Rejected));
         }
         Reads("data/text-classification/goemotions/dev.tsv", new(FileKind.Delimited, "utf-8", '\t', '"', 0), 5426, 296);

@@ -173,7 +173,7 @@ public sealed class ReadTableTests
     {
         var file = Tables.File("text,label\nx,a\ny,a\n");
         var look = Tables.See(file);
-        var counts = ExamineFile.CountRows(file, look.Format!, look.Mapping, null, default);
+        var counts = ExamineFile.CountRows(file, look.Format!, look.Mapping, SingleLabelAnswers.All, null, default);
         Assert.Null(counts.Problem);
         Assert.Equal(["All labelled rows carry the one label “a”; a model needs at least two to learn a difference."], counts.Warnings);
     }

@@ -1,3 +1,4 @@
+using FineTuneStudio.Engine.Training;
 using System.Net;
 using System.Text.RegularExpressions;
 using FineTuneStudio.Accounts;
@@ -28,7 +29,7 @@ public sealed class ServerToKill : IAsyncDisposable
         var mail = $"owner-of-{projectId}@example.test";
         var user = new StudioUser { UserName = mail, NormalizedUserName = mail.ToUpperInvariant(), Email = mail, NormalizedEmail = mail.ToUpperInvariant(), SecurityStamp = "stamp", DisplayName = "Olga Owner", CreatedAt = DateTime.UnixEpoch, LockoutEnabled = true };
         user.PasswordHash = new PasswordHasher<StudioUser>().HashPassword(user, StudioFixture.Password);
-        var project = new Project { Id = projectId, Name = projectId, Purpose = "To be killed and to lose nothing.", Task = "text-classification", Metric = GoalMetric.MacroF1, Goal = 0.8, CreatedById = user.Id, CreatedAt = DateTime.UnixEpoch };
+        var project = new Project { Id = projectId, Name = projectId, Purpose = "To be killed and to lose nothing.", Task = TextTask.SingleLabel, Metric = Metric.MacroF1, Goal = 0.8, CreatedById = user.Id, CreatedAt = DateTime.UnixEpoch };
         await using var db = Db;
         db.Users.Add(user);
         db.Projects.Add(project);

@@ -18,7 +18,7 @@ internal static class Tables
         var (rows, rejected) = (new List<ReadRow>(), new List<Rejection>());
         foreach (var raw in ReadTable.Rows(file, look.Format, look.Columns))
         {
-            var (row, rejection) = ReadTable.Take(raw, mapping.Columns);
+            var (row, rejection) = ReadTable.Take(raw, mapping.Columns, SingleLabelAnswers.All);
             if (row is not null) rows.Add(row);
             else rejected.Add(rejection!);
         }

@@ -42,7 +42,7 @@ public sealed class OtherFamiliesTests(StudioFixture app) : IClassFixture<Studio
             var report = await finished.Report();
             var body = ReportBody.FromJson((await db.Reports.AsNoTracking().SingleAsync(r => r.ProjectId == scene.Project.Id && r.Number == report)).BodyJson!);
             Assert.Equal(model.WeightsHash, body.Fingerprints.BaseWeights);
-            Assert.True(body.Model.Accuracy.Value > 0.6, $"accuracy {body.Model.Accuracy.Value}");
+            Assert.True(body.Model.Of(Metric.Accuracy).Value > 0.6, $"accuracy {body.Model.Of(Metric.Accuracy).Value}");
         }
         var answers = await scene.Engineer.Do<TryModel, IReadOnlyList<TryModel.Answer>>(t => t.Handle(scene.Project.Id, number, "invoice and card"));
         Assert.Equal(1, answers.Sum(a => a.Probability), 4);

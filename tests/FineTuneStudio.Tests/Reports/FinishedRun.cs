@@ -57,7 +57,7 @@ public sealed record FinishedRun(StudioFixture App, Project Project, Person Engi
         db.Runs.Add(run);
         await db.SaveChangesAsync();
         for (var e = 1; e <= 8; e++)
-            db.RunEvaluations.Add(new RunEvaluation { RunId = run.Id, Step = e * 4, Epoch = e / 2.0, ValidationLoss = 1.1 - e * 0.05, Accuracy = 0.3 + e * 0.04, MacroF1 = 0.28 + e * 0.04, TrainSampleLoss = 1.1 - e * 0.055, TrainSampleMetric = 0.29 + e * 0.04, IsBest = true });
+            db.RunEvaluations.Add(new RunEvaluation { RunId = run.Id, Step = e * 4, Epoch = e / 2.0, ValidationLoss = 1.1 - e * 0.05, ScoresJson = JsonSerializer.Serialize(new { MacroF1 = 0.28 + e * 0.04, Accuracy = 0.3 + e * 0.04 }), TrainSampleLoss = 1.1 - e * 0.055, TrainSampleMetric = 0.29 + e * 0.04, IsBest = true });
         await db.SaveChangesAsync();
         var finished = new FinishedRun(app, project, engineer, run.Id, version.Id, split.Id);
         Directory.CreateDirectory(Path.GetDirectoryName(finished.Weights)!);

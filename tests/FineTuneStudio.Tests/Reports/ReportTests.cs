@@ -1,3 +1,4 @@
+using System.Text.Json;
 using FineTuneStudio.Checklists;
 using FineTuneStudio.Datasets;
 using FineTuneStudio.Projects;
@@ -14,6 +15,13 @@ public sealed class ReportTests(StudioFixture app) : IClassFixture<StudioFixture
     private const string Reason = "Good enough for practice, and the weak spots are known.";
 
     [Fact]
+    public void A_report_from_when_there_was_one_task_still_says_its_numbers()
+    {
+        var scores = JsonSerializer.Deserialize<Scores>("""{"Rows":30,"Accuracy":{"Value":0.5,"Low":0.4,"High":0.6},"MacroF1":{"Value":0.25,"Low":0.125,"High":0.375},"WeightedF1":0.5,"PerLabel":[]}""")!;
+        Assert.Equal((new Measured(0.5, 0.4, 0.6), new Measured(0.25, 0.125, 0.375)), (scores.Of(Metric.Accuracy), scores.Of(Metric.MacroF1)));
+    }
+
+    [Fact]
     public async Task A_report_measures_the_model_beside_two_baselines_on_the_same_test_rows()
     {
         var run = await FinishedRun.Make(app);
@@ -23,9 +31,9 @@ public sealed class ReportTests(StudioFixture app) : IClassFixture<StudioFixture
         Assert.Equal(30, body.Model.Rows);
         Assert.Equal(30, body.Confusion.Sum(row => row.Sum()));
         Assert.All(body.Baselines, b => Assert.Equal(30, b.Scores.Rows));
-        Assert.Equal(1.0 / 3, body.Baselines[0].Scores.Accuracy.Value, 6);
-        Assert.Equal(1.0, body.Baselines[1].Scores.Accuracy.Value, 6);
-        Assert.InRange(body.Model.MacroF1.Value, body.Model.MacroF1.Low, body.Model.MacroF1.High);
+        Assert.Equal(1.0 / 3, body.Baselines[0].Scores.Of(Metric.Accuracy).Value, 6);
+        Assert.Equal(1.0, body.Baselines[1].Scores.Of(Metric.Accuracy).Value, 6);
+        Assert.InRange(body.Model.Of(Metric.MacroF1).Value, body.Model.Of(Metric.MacroF1).Low, body.Model.Of(Metric.MacroF1).High);
         Assert.Equal(body.MistakeCount, 30 - Enumerable.Range(0, 3).Sum(i => body.Confusion[i][i]));
         Assert.True(body.Mistakes.Zip(body.Mistakes.Skip(1)).All(p => p.First.Confidence >= p.Second.Confidence));
         Assert.Equal(Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(await File.ReadAllBytesAsync(run.Weights))), body.Fingerprints.Weights);

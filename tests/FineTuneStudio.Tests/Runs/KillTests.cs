@@ -67,7 +67,7 @@ public sealed class KillTests(Browser browser) : IClassFixture<Browser>, IDispos
         var user = new StudioUser { UserName = "engineer@example.test", NormalizedUserName = "ENGINEER@EXAMPLE.TEST", Email = "engineer@example.test", NormalizedEmail = "ENGINEER@EXAMPLE.TEST", DisplayName = "Engineer", SecurityStamp = "stamp", CreatedAt = DateTime.UtcNow };
         user.PasswordHash = new PasswordHasher<StudioUser>().HashPassword(user, StudioFixture.Password);
         db.Users.Add(user);
-        db.Projects.Add(new Project { Id = "killed", Name = "Killed", Purpose = "Survive a kill.", Task = "text-classification", Metric = GoalMetric.MacroF1, Goal = .5, CreatedById = user.Id, CreatedAt = DateTime.UtcNow });
+        db.Projects.Add(new Project { Id = "killed", Name = "Killed", Purpose = "Survive a kill.", Task = TextTask.SingleLabel, Metric = Metric.MacroF1, Goal = .5, CreatedById = user.Id, CreatedAt = DateTime.UtcNow });
         db.Memberships.Add(new Membership { ProjectId = "killed", UserId = user.Id, Role = Role.Engineer, Since = DateTime.UtcNow });
         await db.SaveChangesAsync();
         var split = await Scene.FreezeRows(db, "killed", user.Id, 600);

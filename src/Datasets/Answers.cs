@@ -1,0 +1,40 @@
+using FineTuneStudio.Engine.Training;
+
+namespace FineTuneStudio.Datasets;
+
+/// How the answers of a task come out of a file, stand in the label column of a version, are counted and divided, and go to training.
+public abstract class Answers
+{
+    public static Answers Of(TextTask task) => task switch
+    {
+        TextTask.SingleLabel => SingleLabelAnswers.All,
+        _ => throw new ArgumentOutOfRangeException(nameof(task)),
+    };
+
+    /// Whether the review has an editor for them.
+    public virtual bool HasReview => false;
+
+    /// What the mapping calls the column that holds them: Label.
+    public abstract string Role { get; }
+
+    /// What a split keeps the shares of, one of them: a label, a range of values.
+    public abstract string Stratum { get; }
+
+    /// Whether rows that are all in one stratum cannot be learned from.
+    public virtual bool NeedsTwoStrata => false;
+
+    /// From a cell to what is stored, null where the cell says that there is no answer; or a sentence that says why it cannot be one.
+    public abstract (string? Answer, string? Fault) Read(string cell, string column, string text);
+
+    /// The names that a version counts in an answer; none for a task without names.
+    public abstract IEnumerable<string> Names(string answer);
+
+    /// What a person reads.
+    public virtual string Show(string answer) => answer;
+
+    /// The stratum of each answer, in their order.
+    public abstract IReadOnlyList<string> Strata(IReadOnlyList<string> answers);
+
+    /// Labels holds the position of each name that the version counts.
+    public abstract TrainingExample Example(long rowId, string text, string answer, IReadOnlyDictionary<string, int> labels);
+}

@@ -1,0 +1,39 @@
+namespace FineTuneStudio.Engine.Metrics;
+
+/// <summary>A number by which a model is measured. Which tasks offer it: <see cref="Training.TextTasks.Metrics"/>.</summary>
+public enum Metric
+{
+    /// <summary>The mean over labels of the F1 of each, so that rare labels count as much as common ones.</summary>
+    MacroF1,
+
+    /// <summary>The share of rows with the right label.</summary>
+    Accuracy,
+
+    /// <summary>What the run minimises, on the validation rows and without dropout, in nats for a cross-entropy.</summary>
+    ValidationLoss,
+}
+
+/// <summary>What is known of a metric whatever it measures.</summary>
+public static class MetricFacts
+{
+    /// <summary>As it stands within a sentence: macro-F1.</summary>
+    public static string Name(this Metric metric) => metric switch
+    {
+        Metric.MacroF1 => "macro-F1",
+        Metric.Accuracy => "accuracy",
+        Metric.ValidationLoss => "validation loss",
+        _ => throw new ArgumentOutOfRangeException(nameof(metric)),
+    };
+
+    /// <summary>At the start of a line: Macro-F1.</summary>
+    public static string Title(this Metric metric) => metric.Name() is var name ? char.ToUpperInvariant(name[0]) + name[1..] : "";
+
+    /// <summary>Whether more of it is better; of a loss less is.</summary>
+    public static bool IsHigherBetter(this Metric metric) => metric is not Metric.ValidationLoss;
+
+    /// <summary>Whether its values lie between 0 and 1, so that a goal for it does too.</summary>
+    public static bool IsShare(this Metric metric) => metric is not Metric.ValidationLoss;
+
+    /// <summary>Whether one value is better than another.</summary>
+    public static bool IsBetter(this Metric metric, double value, double than) => metric.IsHigherBetter() ? value > than : value < than;
+}

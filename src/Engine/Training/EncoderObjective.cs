@@ -1,0 +1,107 @@
+using FineTuneStudio.Engine.Models;
+using FineTuneStudio.Engine.Text;
+using FineTuneStudio.Engine.Weights;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace FineTuneStudio.Engine.Training;
+
+/// <summary>What the tasks of a text encoder with a head on it share.</summary>
+/// <typeparam name="TTexts">The rows of the task with what they teach.</typeparam>
+internal abstract class EncoderObjective<TTexts> : Objective where TTexts : TokenizedTexts
+{
+    private readonly string baseFolder;
+    private readonly bool newHead;
+    private Tokenizer? tokenizer;
+
+    /// <param name="labels">Names of the head's outputs.</param>
+    protected EncoderObjective(RunRecipe recipe, string baseFolder, IReadOnlyList<string> labels)
+    {
+        (Recipe, this.baseFolder, Labels) = (recipe, baseFolder, labels);
+        CheckSizes(recipe, EncoderConfig.Read(baseFolder));
+        (Classifier, Weights, newHead) = LoadClassifier.ForTraining(baseFolder, labels, recipe.Dropout, recipe.Seed);
+        if (recipe.TrainableLayers != TrainableLayers.All) TrainOnlyHeadAnd(recipe.TrainableLayers == TrainableLayers.LastBlocks ? recipe.LastBlocks : 0);
+    }
+
+    protected RunRecipe Recipe { get; }
+
+    protected IReadOnlyList<string> Labels { get; }
+
+    protected SequenceClassifier Classifier { get; }
+
+    public override nn.Module Model => Classifier;
+
+    public override WeightReport Weights { get; }
+
+    public override string HeadSaid => newHead ? $"the head for {Labels.Count} labels starts at random with seed {Recipe.Seed}." : "the head was kept, because the labels are the same.";
+
+    public override int Layers => Classifier.Config.Layers;
+
+    public override TokenizedTexts Tokenize(IReadOnlyList<TrainingExample> rows, CancellationToken cancel)
+    {
+        tokenizer ??= FittingTokenizer();
+        return Texts(rows, tokenizer, cancel);
+    }
+
+    public override TokenizedTexts Random(IReadOnlyList<int> lengths)
+    {
+        var (random, config) = (new Random(Recipe.Seed), Classifier.Config);
+        int Token() => random.Next(config.VocabularySize) is var id && id == config.PadTokenId ? (id + 1) % config.VocabularySize : id;
+        return Texts([.. lengths.Select(length => Enumerable.Range(0, length).Select(_ => Token()).ToArray())], config.PadTokenId);
+    }
+
+    /// <summary>Rows in tokens, cut to the recipe's length.</summary>
+    protected abstract TTexts Texts(IReadOnlyList<TrainingExample> rows, Tokenizer tokenizer, CancellationToken cancel);
+
+    /// <summary>Rows of random tokens, with any answers.</summary>
+    protected abstract TTexts Texts(int[][] ids, int padId);
+
+    public override void TrainMode() => Classifier.TrainMode();
+
+    public override void TrainOnlyHeadAnd(int lastBlocks) => Classifier.TrainOnlyHeadAnd(lastBlocks);
+
+    public override void Prepare(TokenizedTexts train) => Prepare((TTexts)train);
+
+    protected virtual void Prepare(TTexts train)
+    {
+    }
+
+    public override double WeightOf(TokenizedTexts texts, int[] rows) => WeightOf((TTexts)texts, rows);
+
+    protected virtual double WeightOf(TTexts texts, int[] rows) => rows.Length;
+
+    public override Tensor Loss(TokenizedTexts texts, int[] rows) => Loss((TTexts)texts, rows);
+
+    protected abstract Tensor Loss(TTexts texts, int[] rows);
+
+    public override Evaluation Measure(TokenizedTexts texts, IEnumerable<int[]> batches) => Measure((TTexts)texts, batches);
+
+    protected abstract Evaluation Measure(TTexts texts, IEnumerable<int[]> batches);
+
+    /// <summary>The head's output for rows: float32, [rows, labels] of a sequence.</summary>
+    protected Tensor Logits(TokenizedTexts texts, int[] rows)
+    {
+        var (ids, mask) = texts.Batch(rows);
+        return Classifier.call(ids, mask, null);
+    }
+
+    public override void Save(string folder) => SaveModelFolder.Write(Classifier, Labels, baseFolder, folder);
+
+    /// <summary>Also of an objective that failed halfway through its making.</summary>
+    public override void Dispose() => Classifier?.Dispose();
+
+    private Tokenizer FittingTokenizer()
+    {
+        var loaded = Tokenizer.Load(baseFolder);
+        return loaded.LargestId < Classifier.Config.VocabularySize ? loaded
+            : throw new TrainingException($"The tokenizer has token number {loaded.LargestId}, but the model's table ends at {Classifier.Config.VocabularySize - 1}; the folder mixes files of two models.");
+    }
+
+    private static void CheckSizes(RunRecipe recipe, EncoderConfig model)
+    {
+        if (recipe.MaxLength > model.MaxPositions)
+            throw new TrainingException($"Max length is {recipe.MaxLength} tokens but the base model has only {model.MaxPositions} positions; set it to {model.MaxPositions} or less.");
+        if (recipe.TrainableLayers == TrainableLayers.LastBlocks && recipe.LastBlocks > model.Layers)
+            throw new TrainingException($"Last blocks is {recipe.LastBlocks} but the base model has {model.Layers} blocks.");
+    }
+}

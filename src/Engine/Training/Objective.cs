@@ -1,0 +1,90 @@
+using FineTuneStudio.Engine.Metrics;
+using FineTuneStudio.Engine.Weights;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace FineTuneStudio.Engine.Training;
+
+/// <summary>A mean loss and the task's metrics on some rows.</summary>
+internal sealed record Evaluation(double Loss, IReadOnlyDictionary<Metric, double> Scores)
+{
+    public double this[Metric metric] => metric == Metric.ValidationLoss ? Loss : Scores[metric];
+}
+
+/// <summary>
+/// What a run learns: its model, how rows become a loss, what an evaluation measures and what is saved. The loop of
+/// <see cref="FineTune"/> and the steps of <see cref="DryRun"/> know no more of a task than this.
+/// </summary>
+internal abstract class Objective : IDisposable
+{
+    /// <summary>Loads the base model for a task.</summary>
+    /// <exception cref="WeightFileException">The base model's files do not fit.</exception>
+    /// <exception cref="TrainingException">The recipe does not fit the model.</exception>
+    public static Objective For(TextTask task, RunRecipe recipe, string baseFolder, IReadOnlyList<string> labels) => task switch
+    {
+        TextTask.SingleLabel => new SingleLabelObjective(recipe, baseFolder, labels),
+        _ => throw new ArgumentOutOfRangeException(nameof(task)),
+    };
+
+    /// <summary>Whether labels and rows can be learned from, before any file is read.</summary>
+    /// <exception cref="TrainingException">They cannot; the sentence says why.</exception>
+    public static void Check(FineTuneJob job)
+    {
+        switch (job.Task)
+        {
+            case TextTask.SingleLabel: SingleLabelObjective.Check(job); break;
+            default: throw new ArgumentOutOfRangeException(nameof(job));
+        }
+    }
+
+    public abstract nn.Module Model { get; }
+
+    /// <summary>What came from the base model's file.</summary>
+    public abstract WeightReport Weights { get; }
+
+    /// <summary>A sentence on where the head comes from, for the run's log; it begins in small letters.</summary>
+    public abstract string HeadSaid { get; }
+
+    /// <summary>Blocks of the model.</summary>
+    public abstract int Layers { get; }
+
+    /// <summary>The parameters that the optimizer may change.</summary>
+    public virtual IEnumerable<(string Name, Parameter Parameter)> Trained => Model.named_parameters().Select(p => (p.name, p.parameter)).Where(p => p.parameter.requires_grad);
+
+    /// <summary>The loss of a model that knows nothing but how many answers there are; a loss far above it has diverged. 0 where there is no such number.</summary>
+    public virtual double LossOfGuessing => 0;
+
+    /// <summary>Rows as the model reads them, with what they teach.</summary>
+    /// <exception cref="Text.TokenizerFileException">The base model's tokenizer is missing or broken.</exception>
+    /// <exception cref="TrainingException">The tokenizer is not the model's.</exception>
+    public abstract TokenizedTexts Tokenize(IReadOnlyList<TrainingExample> rows, CancellationToken cancel);
+
+    /// <summary>Rows of given lengths in tokens whose ids and answers mean nothing: what steps cost depends on the lengths alone.</summary>
+    public abstract TokenizedTexts Random(IReadOnlyList<int> lengths);
+
+    /// <summary>Called once with the train rows before the first step.</summary>
+    public virtual void Prepare(TokenizedTexts train)
+    {
+    }
+
+    /// <summary>Training mode; what is frozen stays in evaluation mode.</summary>
+    public abstract void TrainMode();
+
+    /// <summary>Takes all but the head and the last blocks out of training.</summary>
+    public abstract void TrainOnlyHeadAnd(int lastBlocks);
+
+    /// <summary>How much rows count together in a step's loss; <see cref="Loss"/> is the mean over this weight.</summary>
+    public virtual double WeightOf(TokenizedTexts texts, int[] rows) => rows.Length;
+
+    /// <summary>The loss to lower on these rows, a float32 scalar with gradients.</summary>
+    public abstract Tensor Loss(TokenizedTexts texts, int[] rows);
+
+    /// <summary>Loss and metrics on the rows of all batches. Called in evaluation mode and without gradients.</summary>
+    public abstract Evaluation Measure(TokenizedTexts texts, IEnumerable<int[]> batches);
+
+    /// <summary>Writes or renews a complete Hugging Face folder of the model as it is now.</summary>
+    public abstract void Save(string folder);
+
+    public abstract void Dispose();
+}

@@ -1,0 +1,21 @@
+using FineTuneStudio.Engine.Metrics;
+
+namespace FineTuneStudio.Engine.Training;
+
+/// <summary>What a model answers for a text.</summary>
+public enum TextTask
+{
+    /// <summary>One of the labels.</summary>
+    SingleLabel,
+}
+
+/// <summary>What is known of a task whatever the data.</summary>
+public static class TextTasks
+{
+    /// <summary>The numbers that an evaluation of the task gives, the usual choice first.</summary>
+    public static IReadOnlyList<Metric> Metrics(this TextTask task) => task switch
+    {
+        TextTask.SingleLabel => [Metric.MacroF1, Metric.Accuracy],
+        _ => throw new ArgumentOutOfRangeException(nameof(task)),
+    };
+}
