@@ -49,7 +49,7 @@ internal sealed record WindowedText(IReadOnlyList<(int Start, int End)> Words, I
         foreach (var batch in texts.SelectMany((t, text) => t.Windows.Select(window => (text, window))).OrderByDescending(w => w.window.Ids.Length).Chunk(batchSize))
         {
             using var scope = NewDisposeScope();
-            var (ids, mask, _) = new TokenizedTexts([.. batch.Select(b => b.window.Ids)], new int[batch.Length], padId).Batch([.. Enumerable.Range(0, batch.Length)]);
+            var (ids, mask) = new TokenizedTexts([.. batch.Select(b => b.window.Ids)], padId).Batch([.. Enumerable.Range(0, batch.Length)]);
             var logs = model.call(ids, mask, null).log_softmax(-1);
             var (length, tags) = ((int)logs.shape[1], (int)logs.shape[2]);
             var numbers = logs.data<float>().ToArray();
