@@ -202,7 +202,7 @@ public sealed class MainJourneyTests(StudioFixture app, Browser browser) : IClas
         await Expect(page.GetByRole(AriaRole.Region, new() { Name = "Confusion matrix as a table" }).Locator("tbody tr")).ToHaveCountAsync(77);
         await using var db = app.Db;
         var body = JsonDocument.Parse((await db.Reports.SingleAsync(r => r.ProjectId == project.Substring(3))).BodyJson!).RootElement;
-        var accuracy = body.GetProperty("Model").GetProperty("Accuracy").GetProperty("Value").GetDouble();
+        var accuracy = body.GetProperty("Model").GetProperty("Values").GetProperty("Accuracy").GetProperty("Value").GetDouble();
         Assert.True(accuracy >= 0.45, string.Create(CultureInfo.InvariantCulture, $"test accuracy {accuracy:0.000}"));
     }
 
