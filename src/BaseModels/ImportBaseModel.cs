@@ -122,8 +122,8 @@ public sealed class ImportBaseModel(IDbContextFactory<StudioDb> databases, Proje
             if (!ModelWeights.Exist(files)) return ModelFolder.Inspect(files);
             ModelWeights.Open(files).Dispose();
             var facts = ModelFolder.Inspect(files);
-            // Whatever else ends in .safetensors is no weights of this model: it only takes room.
-            foreach (var stray in Directory.EnumerateFiles(files, "*.safetensors").ExceptBy(ModelWeights.FilesOf(files), f => Path.GetFileName(f)!)) File.Delete(stray);
+            // Whatever else looks like weights is none of this model: it only takes room.
+            foreach (var stray in Directory.EnumerateFiles(files).Where(f => Path.GetExtension(f) is ".safetensors" or ".bin").ExceptBy(ModelWeights.FilesOf(files), f => Path.GetFileName(f)!)) File.Delete(stray);
             return facts;
         }
         catch (WeightFileException e) { throw new ModelRefused(e.Message); }
@@ -139,7 +139,7 @@ public sealed class ImportBaseModel(IDbContextFactory<StudioDb> databases, Proje
         var names = Directory.EnumerateFiles(from).Select(f => Path.GetFileName(f)!).ToList();
         ModelFiles.RequireModel(names, "that folder");
         Directory.CreateDirectory(to);
-        foreach (var name in names.Where(ModelFiles.IsKnown))
+        foreach (var name in ModelFiles.Taken(names))
             File.Copy(allowed is null ? Path.Combine(from, name) : allowed.Resolve(Path.Combine(from, name)), Path.Combine(to, name));
     }
 

@@ -27,7 +27,8 @@ public static class UnpackModelZip
             ModelFiles.RequireModel([.. inside.Select(e => e.Name)], "the zip");
             Directory.CreateDirectory(folder);
             long written = 0;
-            foreach (var entry in inside.Where(e => ModelFiles.IsKnown(e.Name)))
+            var taken = ModelFiles.Taken([.. inside.Select(e => e.Name)]);
+            foreach (var entry in inside.Where(e => taken.Contains(e.Name)))
                 written += Write(entry, Path.Combine(folder, entry.Name), mostBytes - written, mostBytes);
         }
         catch (InvalidDataException)

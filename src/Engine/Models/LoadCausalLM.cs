@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace FineTuneStudio.Engine.Models;
 
 /// <summary>
-/// Fills a causal language model from a Hugging Face folder: GPT-2, Llama or Qwen2, as config.json says. Reads safetensors
-/// only, in one file or in shards; every parameter must be there with its shape. Names may lack the prefix of the whole model, and a tied head
+/// Fills a causal language model from a Hugging Face folder: GPT-2, Llama or Qwen2, as config.json says. The weights are
+/// what <see cref="ModelWeights"/> finds, in one file or in shards; every parameter must be there with its shape. Names may lack the prefix of the whole model, and a tied head
 /// needs no tensor.
 /// </summary>
 public static class LoadCausalLM

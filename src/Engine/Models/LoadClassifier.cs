@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace FineTuneStudio.Engine.Models;
 
 /// <summary>
-/// Fills a <see cref="SequenceClassifier"/> from a Hugging Face folder. Reads safetensors only; every backbone parameter must be
+/// Fills a <see cref="SequenceClassifier"/> from a Hugging Face folder. The weights are what <see cref="ModelWeights"/> finds; every backbone parameter must be
 /// there with its shape. Names may lack the backbone's prefix (<c>bert.</c>, ...), and norms may be called gamma and beta. What the
 /// model has no place for, such as the head of another task, is left out and reported.
 /// </summary>

@@ -3,13 +3,13 @@ namespace FineTuneStudio.Engine.Models;
 /// <summary>What a model folder says about itself, found without running anything in it.</summary>
 /// <param name="Architecture">First entry of "architectures" in config.json, or "" if there is none.</param>
 /// <param name="ModelType">"model_type" of config.json, or "".</param>
-/// <param name="Parameters">Floating-point numbers in model.safetensors or its shards, a head included; 0 if a file is missing or refused.</param>
+/// <param name="Parameters">Floating-point numbers in the weight file or its shards, a head included; 0 if a file is missing or refused.</param>
 /// <param name="VocabularySize">Rows of the token embedding, by config.json; 0 if not said.</param>
 /// <param name="HiddenSize">Width, by config.json; 0 if not said.</param>
 /// <param name="Layers">Number of blocks, by config.json; 0 if not said.</param>
 /// <param name="MaxPositions">Most tokens in a text, by config.json; 0 if not said. For RoBERTa fewer than the rows of its table.</param>
 /// <param name="License">From the front matter of README.md, else recognised in a LICENSE file, else null.</param>
-/// <param name="Sha256">SHA-256 of model.safetensors, or of its shards in the order of the index, in lower-case hex; "" if one is missing.</param>
+/// <param name="Sha256">SHA-256 of the weight file, or of its shards in the order of the index, in lower-case hex; "" if one is missing.</param>
 /// <param name="CanTrain">Whether this product can fine-tune it.</param>
 /// <param name="WhyNot">If not, every reason, in plain sentences; else null.</param>
 /// <param name="Files">All files of the folder, relative, in order.</param>

@@ -101,9 +101,8 @@ public static class ModelFolder
     static string WhyNoWeights(string[] files)
     {
         string? First(params string[] endings) => files.FirstOrDefault(f => endings.Any(e => f.EndsWith(e, StringComparison.OrdinalIgnoreCase)));
-        string? pickle = First("pytorch_model.bin") ?? First(".bin", ".pt", ".pth", ".ckpt", ".pkl");
-        if (pickle is not null && First(".safetensors") is null)
-            return $"The weights are in {pickle}, a Python pickle, which can run any code when it is opened, so it is never read here. Convert it where the model came from: load it with transformers, call save_pretrained(folder, safe_serialization=True), and import that folder.";
+        if (First(".bin", ".pt", ".pth", ".ckpt", ".pkl") is { } torch && First(".safetensors") is null)
+            return $"There are no weights under a usual name; found {torch}. Weights are read from model.safetensors, or from pytorch_model.bin where that is a state dict in PyTorch's zip format; bring them under one of these names.";
         if (First(".safetensors") is { } other)
             return $"There is no model.safetensors; found {other} instead, which is not a complete model under its usual name.";
         if (First(".h5", ".msgpack", ".onnx", ".gguf") is { } foreign)

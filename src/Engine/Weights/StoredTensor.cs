@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace FineTuneStudio.Engine.Weights;
 
-/// <summary>Moves numbers between safetensors files and tensors, converting the floating-point type where they differ.</summary>
+/// <summary>Moves numbers between weight files and tensors, converting the floating-point type where they differ.</summary>
 internal static class StoredTensor
 {
     private static readonly Dictionary<string, ScalarType> Types = new()
@@ -14,7 +14,7 @@ internal static class StoredTensor
 
     /// <summary>Copies a stored tensor into <paramref name="target"/>, which has its shape, a floating type and lives on the CPU or a device.</summary>
     /// <exception cref="WeightFileException">The stored type is not a floating-point type.</exception>
-    public static void CopyTo(SafetensorsFile file, TensorEntry entry, Tensor target)
+    public static void CopyTo(TensorFile file, TensorEntry entry, Tensor target)
     {
         if (entry.Dtype is not ("F64" or "F32" or "F16" or "BF16"))
             throw new WeightFileException($"The tensor {entry.Name} is stored as {entry.Dtype}; expected F32, F16, BF16 or F64.");

@@ -1,10 +1,10 @@
 namespace FineTuneStudio.Engine.Weights;
 
-/// <summary>One tensor in a safetensors file.</summary>
+/// <summary>One tensor in a weight file.</summary>
 /// <param name="Name">Key in the header.</param>
-/// <param name="Dtype">Type as the format spells it: F32, F16, BF16, I64, ...</param>
+/// <param name="Dtype">Type as safetensors spells it: F32, F16, BF16, I64, ...</param>
 /// <param name="Shape">Sizes of the dimensions; empty for a scalar.</param>
-/// <param name="Begin">First byte, counted from the start of the data part.</param>
+/// <param name="Begin">First byte, counted from the start of the data part, or of the file for a checkpoint of PyTorch.</param>
 /// <param name="End">Byte after the last one.</param>
 public sealed record TensorEntry(string Name, string Dtype, long[] Shape, long Begin, long End)
 {

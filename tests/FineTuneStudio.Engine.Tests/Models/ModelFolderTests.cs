@@ -95,7 +95,7 @@ public sealed class ModelFolderTests : IDisposable
         Make();
         File.Delete(folder.File("model.safetensors"));
         File.WriteAllBytes(folder.File("pytorch_model.bin"), [0x80, 2, (byte)'.']);
-        Assert.Equal("The weights are in pytorch_model.bin, a Python pickle, which can run any code when it is opened, so it is never read here. Convert it where the model came from: load it with transformers, call save_pretrained(folder, safe_serialization=True), and import that folder.", WhyNot());
+        Assert.Equal("pytorch_model.bin is a bare Python pickle, as torch.save wrote it before PyTorch 1.6; only the newer zip format is read. Load it with a recent PyTorch where you trust it, and save it again, best as safetensors.", WhyNot());
     }
 
     [Fact]

@@ -100,7 +100,7 @@ public sealed class SafetensorsTests : IDisposable
         using (ZipArchive zip = new(File.Create(folder.File("model.safetensors")), ZipArchiveMode.Create))
         using (Stream entry = zip.CreateEntry("archive/data.pkl").Open()) entry.Write([0x80, 2, (byte)'.']);
         Assert.Equal(
-            "model.safetensors is a zip archive, as torch.save writes it, not safetensors: it holds pickled Python objects, which can run any code when opened, so it is refused. Convert it where it came from with safetensors.torch.save_file and import the result.",
+            "model.safetensors is a zip archive, as torch.save writes it, not safetensors. If it holds a state dict, give it its usual name, pytorch_model.bin: its tensors are read, and nothing else. Convert it where it came from with safetensors.torch.save_file and import the result.",
             Refusal(folder.File("model.safetensors")));
     }
 

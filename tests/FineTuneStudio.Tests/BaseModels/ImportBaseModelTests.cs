@@ -54,7 +54,7 @@ public sealed class ImportBaseModelTests(StudioFixture app) : IClassFixture<Stud
         { "text", "This is not a zip file that can be read: it is damaged, encrypted, cut off or of another format. Pack the model folder anew as a plain zip." },
         { "cut", "This is not a zip file that can be read: it is damaged, encrypted, cut off or of another format. Pack the model folder anew as a plain zip." },
         { "empty", "There is no config.json in the zip. Bring a Hugging Face model folder: config.json, model.safetensors and the tokenizer's files." },
-        { "bin", "The weights in the zip are in “pytorch_model.bin”, a pickle: reading one can run any code, so only safetensors is taken. Save the model with save_pretrained(folder, safe_serialization=True) and bring that." },
+        { "bin", "pytorch_model.bin is a bare Python pickle, as torch.save wrote it before PyTorch 1.6; only the newer zip format is read. Load it with a recent PyTorch where you trust it, and save it again, best as safetensors." },
         { "no-weights", "There are no weights in the zip: no file ends in .safetensors. Bring the whole model folder, with model.safetensors." },
         { "truncated", "model.safetensors: the tensor \"" },
         { "pickle", "model.safetensors " },

@@ -151,7 +151,7 @@ public sealed class ImportFromHubTests(StudioFixture app) : IClassFixture<Studio
         hub.ListedInstead = $$"""{"sha":"{{HubServer.Commit}}","siblings":[{"rfilename":"config.json"},{"rfilename":"model.safetensors"}]}""";
         Assert.Equal("127.0.0.1 does not say size and hash of “config.json” in “team/bert-tiny”, so the download could not be checked. Nothing was taken from there.", await Refused());
         hub.ListedInstead = $$"""{"sha":"{{HubServer.Commit}}","siblings":[{"rfilename":"config.json"},{"rfilename":"model.ckpt"},{"rfilename":"../model.safetensors"}]}""";
-        Assert.StartsWith("The weights in “team/bert-tiny” on 127.0.0.1 are in “model.ckpt”, a pickle:", await Refused());
+        Assert.StartsWith("The weights in “team/bert-tiny” on 127.0.0.1 are in “model.ckpt”, which is not a usual name:", await Refused());
     }
 
     [Fact]
