@@ -55,7 +55,7 @@ public sealed class ImportBaseModelTests(StudioFixture app) : IClassFixture<Stud
         { "cut", "This is not a zip file that can be read: it is damaged, encrypted, cut off or of another format. Pack the model folder anew as a plain zip." },
         { "empty", "There is no config.json in the zip. Bring a Hugging Face model folder: config.json, model.safetensors and the tokenizer's files." },
         { "bin", "pytorch_model.bin is a bare Python pickle, as torch.save wrote it before PyTorch 1.6; only the newer zip format is read. Load it with a recent PyTorch where you trust it, and save it again, best as safetensors." },
-        { "no-weights", "There are no weights in the zip: no file ends in .safetensors. Bring the whole model folder, with model.safetensors." },
+        { "no-weights", "There are no weights in the zip: no file ends in .safetensors, and there is no pytorch_model.bin. Bring the whole model folder, with model.safetensors." },
         { "truncated", "model.safetensors: the tensor \"" },
         { "pickle", "model.safetensors " },
     };
