@@ -17,6 +17,9 @@ public sealed class NewBaseModel
 
 public sealed class ImportBaseModel(IDbContextFactory<StudioDb> databases, ProjectAccess access, StudioFolder folder, AllowedFolders allowed, IConfiguration configuration, TimeProvider clock)
 {
+    /// A tokenizer's file may take many times its size while it is read, so of several imports the models are looked into in turn.
+    private static readonly SemaphoreSlim OneAtATime = new(1, 1);
+
     public long MostBytes => configuration.GetValue("Uploads:MaxBytes", 2L << 30);
 
     /// One sentence for each field that cannot be taken as it is.
@@ -90,7 +93,10 @@ public sealed class ImportBaseModel(IDbContextFactory<StudioDb> databases, Proje
 
     private async Task<BaseModel> Enter(ProjectPass pass, string files, NewBaseModel form, bool practice = false, HubImport? from = null, CancellationToken cancel = default)
     {
-        var facts = await Task.Run(() => Measure(files), cancel);
+        ModelFacts facts;
+        await OneAtATime.WaitAsync(cancel);
+        try { facts = await Task.Run(() => Measure(files), cancel); }
+        finally { OneAtATime.Release(); }
         await using var db = await databases.CreateDbContextAsync(cancel);
         await using var all = await db.Database.BeginTransactionAsync(cancel);
         if (practice && await db.BaseModels.AsNoTracking().FirstOrDefaultAsync(m => m.ProjectId == pass.Project.Id && m.IsPractice, cancel) is { } there) return there;

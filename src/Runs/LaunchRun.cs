@@ -15,7 +15,7 @@ public sealed class LaunchRun(IDbContextFactory<StudioDb> databases, ProjectAcce
         var frozen = await PlanRun.FindSplit(db, projectId, split, cancel);
         var start = await PlanRun.FindModel(db, projectId, model, cancel);
         if (!start.CanTrain) throw new ArgumentException($"“{start.Name}” cannot be trained here: {start.WhyNot}");
-        var blocks = PreFlight.Check(recipe, await plan.Facts(db, frozen, start)).Where(f => f.Severity == Severity.Block).Select(f => f.Sentence).ToList();
+        var blocks = PreFlight.Check(recipe, await plan.Facts(db, frozen, start, cancel)).Where(f => f.Severity == Severity.Block).Select(f => f.Sentence).ToList();
         if (blocks.Count > 0) throw new ArgumentException(string.Join(" ", blocks));
 
         await using var all = await db.Database.BeginTransactionAsync(cancel);

@@ -32,7 +32,7 @@ public sealed class MeasureStep(IDbContextFactory<StudioDb> databases, ProjectAc
             var frozen = await PlanRun.FindSplit(db, projectId, split, cancel);
             var start = await PlanRun.FindModel(db, projectId, model, cancel);
             if (!start.CanTrain) throw new ArgumentException($"“{start.Name}” cannot be trained here: {start.WhyNot}");
-            var facts = await plan.Facts(db, frozen, start);
+            var facts = await plan.Facts(db, frozen, start, cancel);
             var blocks = PreFlight.Check(recipe, facts).Where(f => f.Severity == Severity.Block).Select(f => f.Sentence).ToList();
             if (blocks.Count > 0) throw new ArgumentException(string.Join(" ", blocks));
             var labels = await TrainingRows.LabelsOf(db, frozen, cancel);

@@ -29,8 +29,11 @@ public sealed class TokenCounts
     }
 }
 
-public sealed class PlanRun(IDbContextFactory<StudioDb> databases, ProjectAccess access, StudioFolder folder, TokenCounts counts)
+public sealed class PlanRun(IDbContextFactory<StudioDb> databases, ProjectAccess access, StudioFolder folder, TokenCounts counts, IConfiguration configuration, TimeProvider clock)
 {
+    /// A tokenizer's expressions may be slow on purpose: so long all train rows together may take. A million rows need some ten seconds.
+    private TimeSpan Patience => TimeSpan.FromSeconds(configuration.GetValue("Runs:CountTokensSeconds", 120.0));
+
     [Needs(Permission.LaunchRun)]
     public async Task<RunChoices> Choices(string projectId, CancellationToken cancel = default)
     {
@@ -50,19 +53,22 @@ public sealed class PlanRun(IDbContextFactory<StudioDb> databases, ProjectAccess
     {
         await access.Require(projectId, Permission.LaunchRun, cancel);
         await using var db = await databases.CreateDbContextAsync(cancel);
-        return await Facts(db, await FindSplit(db, projectId, split, cancel), await FindModel(db, projectId, model, cancel));
+        return await Facts(db, await FindSplit(db, projectId, split, cancel), await FindModel(db, projectId, model, cancel), cancel);
     }
 
-    internal async Task<PreFlightFacts> Facts(StudioDb db, Split split, BaseModel model)
+    /// Who stops waiting ends only the waiting: the counting is shared with everybody who asks for the same split and model.
+    internal async Task<PreFlightFacts> Facts(StudioDb db, Split split, BaseModel model, CancellationToken cancel = default)
     {
         var choice = Choice(split.Number, 0, split.CountsJson);
         var lengths = await counts.Of(split.Id, model.Id, async () =>
         {
             await using var own = await databases.CreateDbContextAsync();
             var rows = await TrainingRows.Read(own, split);
-            try { return Tokenizer.Load(folder.BaseModel(model.StoredAs)).CountTokens([.. rows.Train.Select(r => r.Text)]); }
+            using var budget = new CancellationTokenSource(Patience, clock);
+            try { return Tokenizer.Load(folder.BaseModel(model.StoredAs)).CountTokens([.. rows.Train.Select(r => r.Text)], budget.Token); }
+            catch (OperationCanceledException) { throw new ArgumentException($"Counting the tokens of the train rows with the tokenizer of the base model “{model.Name}” took more than {Patience.TotalSeconds:0} seconds and was stopped. Choose another base model, or a split with fewer rows; an administrator can raise Runs:CountTokensSeconds."); }
             catch (Exception e) when (e is IOException or TokenizerFileException) { throw new ArgumentException($"The files of the base model “{model.Name}” cannot be read on the server: {e.Message} Choose another base model, or import this one again.", e); }
-        });
+        }).WaitAsync(cancel);
         return new(choice.Train, choice.Validation, choice.Labels.Count(l => l.Train > 0), lengths, model.MaxPositions, model.Blocks,
             model.SuggestedLearningRate, model.Origin.ToString().ToLowerInvariant(), [.. choice.Labels.Select(l => l.Train)],
             await db.Projects.Where(p => p.Id == split.ProjectId).Select(p => p.Task).SingleAsync());

@@ -1,20 +1,26 @@
+using System.Collections.Concurrent;
 using System.Text.RegularExpressions;
 using Microsoft.Playwright;
 
 namespace FineTuneStudio.Tests;
 
-/// Debian's Chromium, headless.
+/// Debian's Chromium, headless: one process for all tests, in which each class has windows of its own.
 public sealed class Browser : IAsyncLifetime
 {
-    private IPlaywright? playwright;
+    /// It ends with the test process, because the driver that holds it does.
+    private static readonly Lazy<Task<IBrowser>> Chromium = new(Start);
+
+    private readonly ConcurrentBag<IBrowserContext> opened = [];
     private IBrowser? chromium;
 
-    public async Task InitializeAsync()
+    public async Task InitializeAsync() => chromium = await Chromium.Value;
+
+    private static async Task<IBrowser> Start()
     {
-        playwright = await Playwright.CreateAsync();
         // A busy machine may take a while for the first page of a cold server.
         Assertions.SetDefaultExpectTimeout(30_000);
-        chromium = await playwright.Chromium.LaunchAsync(new()
+        var playwright = await Playwright.CreateAsync();
+        return await playwright.Chromium.LaunchAsync(new()
         {
             ExecutablePath = Environment.GetEnvironmentVariable("CHROMIUM") ?? "/usr/bin/chromium", Headless = true,
             Args = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
@@ -25,14 +31,14 @@ public sealed class Browser : IAsyncLifetime
     public async Task<IPage> Open(Uri url, int width = 1280, int height = 900)
     {
         var context = await chromium!.NewContextAsync(new() { BaseURL = url.ToString(), ViewportSize = new() { Width = width, Height = height } });
+        opened.Add(context);
         context.SetDefaultTimeout(45_000);
         return await context.NewPageAsync();
     }
 
     public async Task DisposeAsync()
     {
-        if (chromium is not null) await chromium.DisposeAsync();
-        playwright?.Dispose();
+        foreach (var context in opened) await context.CloseAsync();
     }
 }
 

@@ -9,7 +9,8 @@ using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 
-[assembly: CollectionBehavior(DisableTestParallelization = true)]
+// Most of a browser test is waiting, so two classes run at a time. Those that train share a collection, because libtorch has one generator.
+[assembly: CollectionBehavior(MaxParallelThreads = 2)]
 
 namespace FineTuneStudio.Tests;
 
@@ -36,7 +37,12 @@ public sealed class StudioFixture : WebApplicationFactory<Program>, IAsyncLifeti
             ["DataFolder"] = Folder, ["Logging:LogLevel:Default"] = "Warning", ["AllowedHosts"] = "*",
             ["SignIn:PerAddress"] = "100000", ["SignIn:PerName"] = "100000",
         }).AddInMemoryCollection(Settings));
-        builder.ConfigureServices(services => Registered = services);
+        builder.ConfigureServices(services =>
+        {
+            Registered = services;
+            // Accounts are made and signed in to some hundred times; how slow a hash is to guess is not what these tests are about.
+            services.Configure<PasswordHasherOptions>(o => o.IterationCount = 1000);
+        });
         builder.ConfigureLogging(l => l.SetMinimumLevel(LogLevel.Warning));
     }
 

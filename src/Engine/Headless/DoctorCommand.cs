@@ -78,7 +78,10 @@ public static class DoctorCommand
         return advice;
     }
 
-    /// <summary>The float32 rate in a fresh process without these variables, or null where it cannot be started.</summary>
+    /// <summary>A second measurement takes some seconds; a machine that swaps may take longer.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+
+    /// <summary>The float32 rate in a fresh process without these variables, or null where it cannot be started or does not answer in a minute.</summary>
     private static double? RateWithout(IEnumerable<string> names)
     {
         if (Environment.ProcessPath is not { } program) return null;
@@ -89,9 +92,14 @@ public static class DoctorCommand
         foreach (var name in names) start.Environment.Remove(name);
         using var process = Process.Start(start);
         if (process is null) return null;
-        var said = process.StandardOutput.ReadToEnd();
-        process.WaitForExit();
-        return double.TryParse(said, CultureInfo.InvariantCulture, out var rate) ? rate : null;
+        // Both pipes are read at once: a child that fills the one nobody reads waits for ever.
+        var (said, complaint) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
+        if (!Task.WaitAll([said, complaint], Patience) || !process.WaitForExit(Patience))
+        {
+            process.Kill(entireProcessTree: true);
+            return null;
+        }
+        return double.TryParse(said.Result, CultureInfo.InvariantCulture, out var rate) ? rate : null;
     }
 
     private static string Number(double value) => value.ToString(value < 10 ? "0.0" : "0", CultureInfo.InvariantCulture);

@@ -14,7 +14,10 @@ sealed record TokenizerParts(
     string? EndToken)
 {
     /// <summary>Largest tokenizer file that is read, in bytes; the largest published ones have about 35 million.</summary>
-    const long MaxFileLength = 100_000_000;
+    const long MaxFileLength = 64_000_000;
+
+    /// <summary>Most names, values and brackets in one JSON file: each takes 12 bytes while it is read, and published files have 3 million at most.</summary>
+    const int MaxJsonTokens = 16_000_000;
 
     static readonly string[] Files = ["tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "config.json"];
 
@@ -28,6 +31,7 @@ sealed record TokenizerParts(
             if (info.Exists && info.Length > MaxFileLength) throw new TokenizerFileException($"{file} has {info.Length} bytes; more than {MaxFileLength} is refused.");
         }
         string reading = "tokenizer_config.json";
+        List<JsonDocument> opened = [];
         try
         {
             TokenizerSettings settings = new(Open("tokenizer_config.json"), Open("special_tokens_map.json"));
@@ -43,6 +47,11 @@ sealed record TokenizerParts(
         {
             throw new TokenizerFileException($"{reading} lacks an entry that a tokenizer needs, or has one of another kind: {e.Message}");
         }
+        finally
+        {
+            // The parts have copied what they need: no element outlives its document, and a large one is held once.
+            foreach (JsonDocument document in opened) document.Dispose();
+        }
         if (Directory.Exists(folder) && Directory.EnumerateFiles(folder, "*.model").FirstOrDefault() is { } sentencepiece)
             throw new TokenizerFileException($"The folder has its tokenizer only as {Path.GetFileName(sentencepiece)}, which is not read here. Load the tokenizer with transformers and call save_pretrained(folder), which writes tokenizer.json.");
         throw new TokenizerFileException("The folder has no tokenizer: neither tokenizer.json nor vocab.txt is there, nor vocab.json with merges.txt.");
@@ -52,9 +61,20 @@ sealed record TokenizerParts(
         JsonElement Open(string file)
         {
             reading = file;
-            using JsonDocument document = JsonDocument.Parse(Exists(file) ? File.ReadAllBytes(Path.Combine(folder, file)) : "{}"u8.ToArray());
-            return document.RootElement.ValueKind == JsonValueKind.Object ? document.RootElement.Clone() : throw new TokenizerFileException($"{file} holds no JSON object.");
+            byte[] bytes = Exists(file) ? File.ReadAllBytes(Path.Combine(folder, file)) : "{}"u8.ToArray();
+            if (bytes.Length > MaxJsonTokens) CountTokens(bytes, file);
+            JsonDocument document = JsonDocument.Parse(bytes);
+            opened.Add(document);
+            return document.RootElement.ValueKind == JsonValueKind.Object ? document.RootElement : throw new TokenizerFileException($"{file} holds no JSON object.");
         }
+    }
+
+    /// <summary>Reads past everything without keeping anything.</summary>
+    static void CountTokens(ReadOnlySpan<byte> bytes, string file)
+    {
+        Utf8JsonReader reader = new(bytes);
+        for (int count = 0; reader.Read();)
+            if (++count > MaxJsonTokens) throw new TokenizerFileException($"{file} has more than {MaxJsonTokens} names, values and brackets, which is refused; published ones have 3 million at most.");
     }
 
     static TokenizerParts FromJson(JsonElement root, TokenizerSettings settings)

@@ -165,7 +165,17 @@ public static class FineTune
             var rate = recipe.LearningRate * plan.Factor(recipe.Schedule, state.Step);
             optimizer.SetRate(rate);
 
-            var value = Backward(rows);
+            double? taken = null;
+            while (taken is null)
+            {
+                try { taken = Backward(rows); }
+                catch (Exception refused) when (OutOfMemory.Refused(refused))
+                {
+                    HalveBatch(refused);
+                    manual_seed(unchecked(recipe.Seed * 1_000_003L + state.Step));
+                }
+            }
+            var value = taken.Value;
             // A bound that no finite norm reaches leaves the gradients as they are and still measures them.
             var norm = nn.utils.clip_grad_norm_(optimizer.Parameters.Select(p => p.Parameter), recipe.GradientClipping > 0 ? recipe.GradientClipping : 1e30);
             StopIfDiverged(value, norm);
@@ -185,7 +195,7 @@ public static class FineTune
         private double Backward(int[] rows)
         {
             var (value, all) = (0.0, objective.WeightOf(train, rows));
-            foreach (var part in rows.Chunk(recipe.BatchSize))
+            foreach (var part in rows.Chunk(BatchSize))
             {
                 using var scope = NewDisposeScope();
                 var loss = objective.Loss(train, part);
@@ -196,6 +206,37 @@ public static class FineTune
             return value;
         }
 
+        /// <summary>Rows of a batch: the recipe's, or fewer since memory ran out.</summary>
+        private int BatchSize => state.BatchSize ?? recipe.BatchSize;
+
+        private int EvaluationRows => state.EvaluationRows ?? EvaluationBatchSize;
+
+        /// <summary>
+        /// Takes a step's rows in batches of half the size from now on, which is the same gradient but for rounding. It is put on disk
+        /// at once, because a run that goes on must take the same batches to come to the same losses.
+        /// </summary>
+        private void HalveBatch(Exception refused)
+        {
+            objective.Model.zero_grad();
+            var before = BatchSize;
+            if (before == 1) throw OutOfMemory.Explain(refused, "a batch of 1 row", recipe.MaxLength, Kept);
+            state = state with { BatchSize = before / 2 };
+            PeakMemory.Trim();
+            report(new LogLine($"There was not enough memory for a batch of {before} rows of up to {recipe.MaxLength} tokens; from step {state.Step + 1} on the rows of a step are taken in batches of {before / 2}."));
+            if (state.Step > 0) SaveLast();
+        }
+
+        private void HalveEvaluation(Exception refused)
+        {
+            var before = EvaluationRows;
+            if (before == 1) throw OutOfMemory.Explain(refused, "an evaluation of 1 row at a time", recipe.MaxLength, Kept);
+            state = state with { EvaluationRows = before / 2 };
+            PeakMemory.Trim();
+            report(new LogLine($"There was not enough memory to evaluate {before} rows of up to {recipe.MaxLength} tokens at a time; from now on it is {before / 2}."));
+        }
+
+        private string Kept => Checkpoint.Exists(Last) ? "The last good checkpoint is kept." : "Nothing was saved yet.";
+
         private double Epoch => (double)state.Step / plan.StepsPerEpoch;
 
         /// <summary>Throws before the weights are touched, so what is on disk and in memory is still the last good state.</summary>
@@ -203,11 +244,10 @@ public static class FineTune
         {
             var first = state.FirstLoss ?? loss;
             var smoothed = 0.95 * (state.SmoothedLoss ?? loss) + 0.05 * loss;
-            var kept = Checkpoint.Exists(Last) ? "The last good checkpoint is kept." : "Nothing was saved yet.";
             if (!double.IsFinite(loss) || !double.IsFinite(norm))
-                throw new TrainingException(Text($"The run diverged at step {state.Step + 1}: the {(double.IsFinite(loss) ? "gradient" : "training loss")} is no longer a finite number. {kept} Try a learning rate below {recipe.LearningRate:0.######e-0}, a longer warm-up, or gradient clipping at 1."));
+                throw new TrainingException(Text($"The run diverged at step {state.Step + 1}: the {(double.IsFinite(loss) ? "gradient" : "training loss")} is no longer a finite number. {Kept} Try a learning rate below {recipe.LearningRate:0.######e-0}, a longer warm-up, or gradient clipping at 1."));
             if (smoothed > 4 * Math.Max(first, objective.LossOfGuessing) + 4)
-                throw new TrainingException(Text($"The run diverged by step {state.Step + 1}: the training loss rose from {first:0.00} to about {smoothed:0.00}. {kept} Try a learning rate below {recipe.LearningRate:0.######e-0}, a longer warm-up, or gradient clipping at 1."));
+                throw new TrainingException(Text($"The run diverged by step {state.Step + 1}: the training loss rose from {first:0.00} to about {smoothed:0.00}. {Kept} Try a learning rate below {recipe.LearningRate:0.######e-0}, a longer warm-up, or gradient clipping at 1."));
             state = state with { FirstLoss = first, SmoothedLoss = smoothed };
         }
 
@@ -234,8 +274,12 @@ public static class FineTune
         {
             objective.Model.eval();
             using var noGrad = no_grad();
-            try { return objective.Measure(texts, Watched(texts.BatchesByLength(EvaluationBatchSize, rows))); }
-            catch (CancelledByPerson) { return null; }
+            while (true)
+            {
+                try { return objective.Measure(texts, Watched(texts.BatchesByLength(EvaluationRows, rows))); }
+                catch (CancelledByPerson) { return null; }
+                catch (Exception refused) when (OutOfMemory.Refused(refused)) { HalveEvaluation(refused); }
+            }
         }
 
         private IEnumerable<int[]> Watched(IEnumerable<int[]> batches)

@@ -180,7 +180,35 @@ public sealed class HostileTokenizerTests : IDisposable
     public void A_file_of_a_gigabyte_is_refused_unread()
     {
         using (FileStream file = File.Create(folder.File("tokenizer.json"))) file.SetLength(1L << 30);
-        Assert.Equal("tokenizer.json has 1073741824 bytes; more than 100000000 is refused.", Assert.Throws<TokenizerFileException>(() => Tokenizer.Load(folder.Path)).Message);
+        Assert.Equal("tokenizer.json has 1073741824 bytes; more than 64000000 is refused.", Assert.Throws<TokenizerFileException>(() => Tokenizer.Load(folder.Path)).Message);
+    }
+
+    [Fact]
+    public void A_file_of_nothing_but_small_values_is_refused_before_it_takes_twelve_times_its_size()
+    {
+        byte[] dense = new byte[40_000_000];
+        for (int i = 0; i < dense.Length; i++) dense[i] = (byte)(i % 2 == 1 ? '0' : ',');
+        (dense[0], dense[^2], dense[^1]) = ((byte)'[', (byte)' ', (byte)']');
+        File.WriteAllBytes(folder.File("tokenizer.json"), dense);
+        long before = GC.GetTotalAllocatedBytes(precise: true);
+        Assert.Equal("tokenizer.json has more than 16000000 names, values and brackets, which is refused; published ones have 3 million at most.", Assert.Throws<TokenizerFileException>(() => Tokenizer.Load(folder.Path)).Message);
+        Assert.InRange(GC.GetTotalAllocatedBytes(precise: true) - before, 0, 2 * dense.Length);
+    }
+
+    [Fact]
+    public void Many_added_tokens_cost_a_text_no_more_than_few_and_too_many_are_refused()
+    {
+        Tokenizer With(int count, int padding) => Load($$"""{ {{Model}}, "added_tokens":[{{string.Join(",", Enumerable.Range(0, count).Select(i => $$"""{"id":{{i + 3}},"content":"<{{i}}{{new string('x', i % padding)}}>","special":true}"""))}}] }""");
+        Tokenizer many = With(20_000, 100);
+        string text = string.Concat(Enumerable.Repeat("<", 100_000)) + "<19999" + new string('x', 99) + ">a";
+        System.Diagnostics.Stopwatch watch = System.Diagnostics.Stopwatch.StartNew();
+        Assert.Equal([20_002, 0], many.EncodeIds(text)[^2..]);
+        // One by one this text would be compared two thousand million times.
+        Assert.True(watch.Elapsed < TimeSpan.FromSeconds(5), $"{watch.Elapsed}");
+        Assert.Equal("The tokenizer has 20001 added tokens; more than 20000 are refused. Put them into its vocabulary instead.", Assert.Throws<TokenizerFileException>(() => With(20_001, 100)).Message);
+        Assert.Equal("The tokenizer has added tokens of 129 different lengths that begin with \"<\"; more than 128 are refused.",
+            Refusal($$"""{ {{Model}}, "added_tokens":[{{string.Join(",", Enumerable.Range(0, 129).Select(i => $$"""{"id":{{i + 3}},"content":"<{{new string('x', i)}}"}"""))}}] }"""));
+        Assert.Equal($"The tokenizer has an added token of 1001 characters, \"{new string('y', 60)}…\"; more than 1000 are refused.", Refusal($$"""{ {{Model}}, "added_tokens":[{"id":3,"content":"{{new string('y', 1001)}}"}] }"""));
     }
 
     [Fact]

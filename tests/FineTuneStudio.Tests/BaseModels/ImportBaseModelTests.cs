@@ -103,6 +103,18 @@ public sealed class ImportBaseModelTests(StudioFixture app) : IClassFixture<Stud
         Assert.StartsWith("config.json says model_type \"gpt2\"; only bert, distilbert, roberta and xlm-roberta can be trained so far.", model.WhyNot);
     }
 
+    [Theory]
+    [InlineData("tokenizer.model")]
+    [InlineData("spiece.model")]
+    [InlineData("sentencepiece.model")]
+    public async Task A_tokenizer_that_is_only_a_sentencepiece_file_is_named_with_what_to_do(string file)
+    {
+        var (project, engineer) = await Project(file);
+        string[] tokenizer = ["tokenizer.json", "vocab.txt"];
+        var model = await Import(project, engineer, Zip([.. Files("").Where(f => !tokenizer.Contains(f.Item1)), (file, [1, 2, 3])]));
+        Assert.Equal((false, $"The folder has its tokenizer only as {file}, which is not read here. Load the tokenizer with transformers and call save_pretrained(folder), which writes tokenizer.json."), (model.CanTrain, model.WhyNot));
+    }
+
     [Fact]
     public async Task Shards_come_in_with_their_index_and_stray_weight_files_do_not()
     {

@@ -15,6 +15,7 @@ namespace FineTuneStudio.Tests.Journeys;
 
 /// The main job as two people do it in two browsers, on real data, with the real trainer: labelled data in, a signed model out.
 [Trait("Cost", "Slow")]
+[Collection("training")]
 public sealed class MainJourneyTests(StudioFixture app, Browser browser) : IClassFixture<StudioFixture>, IClassFixture<Browser>
 {
     private const string NewPassword = "six green kettles on a shelf";

@@ -15,6 +15,7 @@ using Microsoft.EntityFrameworkCore;
 namespace FineTuneStudio.Tests.Models;
 
 /// What the practice model's tests show for BERT, in one walk for each other family: import, run, report, try, download.
+[Collection("training")]
 public sealed class OtherFamiliesTests(StudioFixture app) : IClassFixture<StudioFixture>
 {
     [Theory]

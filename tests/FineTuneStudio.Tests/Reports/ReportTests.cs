@@ -10,6 +10,7 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace FineTuneStudio.Tests.Reports;
 
+[Collection("training")]
 public sealed class ReportTests(StudioFixture app) : IClassFixture<StudioFixture>
 {
     private const string Reason = "Good enough for practice, and the weak spots are known.";

@@ -6,6 +6,7 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace FineTuneStudio.Tests.Runs;
 
+[Collection("training")]
 public sealed class MeasureStepTests(StudioFixture app) : IClassFixture<StudioFixture>
 {
     private static readonly RunRecipe Quick = new() { Epochs = 2, LearningRate = 1e-3, BatchSize = 8, MaxLength = 32 };

@@ -7,6 +7,7 @@ using Microsoft.Playwright;
 namespace FineTuneStudio.Tests.Runs;
 
 [Trait("Cost", "Slow")]
+[Collection("training")]
 public sealed class RunHubTests(StudioFixture app, Browser browser) : IClassFixture<StudioFixture>, IClassFixture<Browser>
 {
     private const string Watch = """

@@ -5,6 +5,7 @@ using Microsoft.Playwright;
 namespace FineTuneStudio.Tests.Runs;
 
 [Trait("Cost", "Slow")]
+[Collection("training")]
 public sealed class RunPageTests(StudioFixture app, Browser browser) : IClassFixture<StudioFixture>, IClassFixture<Browser>
 {
     [Fact]

@@ -4,6 +4,7 @@ using Microsoft.Playwright;
 namespace FineTuneStudio.Tests.Runs;
 
 [Trait("Cost", "Slow")]
+[Collection("training")]
 public sealed class StepCostTests(StudioFixture app, Browser browser) : IClassFixture<StudioFixture>, IClassFixture<Browser>
 {
     [Fact]

@@ -12,6 +12,7 @@ namespace FineTuneStudio.Tests.Shell;
 
 /// Another program holds the database's lock for longer than a statement waits.
 [Trait("Cost", "Slow")]
+[Collection("training")]
 public sealed class LockedDatabaseTests : IAsyncLifetime
 {
     private readonly StudioFixture app = new() { Settings = { ["Database:LockSeconds"] = "1", ["Database:PatienceSeconds"] = "6" } };
