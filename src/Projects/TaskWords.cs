@@ -5,6 +5,9 @@ namespace FineTuneStudio.Projects;
 /// What the project form says of a task and of its metrics.
 public static class TaskWords
 {
+    /// The tasks with which the whole road can be walked, from upload to a signed model.
+    public static IReadOnlyList<TextTask> Offered { get; } = [TextTask.SingleLabel];
+
     public static string Title(TextTask task) => task switch
     {
         TextTask.SingleLabel => "One label for each text",

@@ -1,3 +1,4 @@
+using FineTuneStudio.BaseModels;
 using FineTuneStudio.Engine.Training;
 using FineTuneStudio.Projects;
 using Microsoft.EntityFrameworkCore;
@@ -14,7 +15,7 @@ public sealed class LaunchRun(IDbContextFactory<StudioDb> databases, ProjectAcce
         await using var db = await databases.CreateDbContextAsync(cancel);
         var frozen = await PlanRun.FindSplit(db, projectId, split, cancel);
         var start = await PlanRun.FindModel(db, projectId, model, cancel);
-        if (!start.CanTrain) throw new ArgumentException($"“{start.Name}” cannot be trained here: {start.WhyNot}");
+        if (start.WhyNotFor(pass.Project.Task) is { } unfit) throw new ArgumentException(unfit);
         var blocks = PreFlight.Check(recipe, await plan.Facts(db, frozen, start, cancel)).Where(f => f.Severity == Severity.Block).Select(f => f.Sentence).ToList();
         if (blocks.Count > 0) throw new ArgumentException(string.Join(" ", blocks));
 

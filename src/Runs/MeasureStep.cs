@@ -1,4 +1,5 @@
 using System.Globalization;
+using FineTuneStudio.BaseModels;
 using FineTuneStudio.Engine.Text;
 using FineTuneStudio.Engine.Training;
 using FineTuneStudio.Engine.Weights;
@@ -25,13 +26,13 @@ public sealed class MeasureStep(IDbContextFactory<StudioDb> databases, ProjectAc
     [Needs(Permission.LaunchRun)]
     public async Task<MeasuredStep> Handle(string projectId, int split, int model, RunRecipe recipe, Action<double>? progress = null, CancellationToken cancel = default)
     {
-        await access.Require(projectId, Permission.LaunchRun, cancel);
+        var pass = await access.Require(projectId, Permission.LaunchRun, cancel);
         DryRunJob job;
         await using (var db = await databases.CreateDbContextAsync(cancel))
         {
             var frozen = await PlanRun.FindSplit(db, projectId, split, cancel);
             var start = await PlanRun.FindModel(db, projectId, model, cancel);
-            if (!start.CanTrain) throw new ArgumentException($"“{start.Name}” cannot be trained here: {start.WhyNot}");
+            if (start.WhyNotFor(pass.Project.Task) is { } unfit) throw new ArgumentException(unfit);
             var facts = await plan.Facts(db, frozen, start, cancel);
             var blocks = PreFlight.Check(recipe, facts).Where(f => f.Severity == Severity.Block).Select(f => f.Sentence).ToList();
             if (blocks.Count > 0) throw new ArgumentException(string.Join(" ", blocks));

@@ -12,11 +12,12 @@ public static class Generate
     /// <param name="prompts">Token ids; each has at least one. They may differ in length.</param>
     /// <param name="options">How.</param>
     /// <param name="cancel">Asked before each token.</param>
+    /// <param name="wrote">Told the number of the prompt and each new token as it is chosen; not with beam search, which knows them only at the end.</param>
     /// <returns>One result a prompt, in their order.</returns>
     /// <exception cref="ArgumentException">The options contradict themselves, a prompt is empty or has an unknown token, or a text could outgrow the model's positions.</exception>
     /// <exception cref="InvalidOperationException">The model computes NaN.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
-    public static IReadOnlyList<GeneratedTokens> Run(CausalLM model, IReadOnlyList<IReadOnlyList<int>> prompts, GenerationOptions options, CancellationToken cancel = default)
+    public static IReadOnlyList<GeneratedTokens> Run(CausalLM model, IReadOnlyList<IReadOnlyList<int>> prompts, GenerationOptions options, CancellationToken cancel = default, Action<int, int>? wrote = null)
     {
         if (options.Validate() is { Count: > 0 } problems) throw new ArgumentException(string.Join(" ", problems));
         Check(model, prompts, options.MaxNewTokens);
@@ -30,7 +31,7 @@ public static class Generate
             using var scope = NewDisposeScope();
             using var noGrad = no_grad();
             using var batch = new DecodingBatch(model, prompts, options.MaxNewTokens, options.UseCache);
-            return options.Beams > 1 ? BeamSearch.Run(batch, options, cancel) : TokenByToken.Run(batch, options, cancel);
+            return options.Beams > 1 ? BeamSearch.Run(batch, options, cancel) : TokenByToken.Run(batch, options, cancel, wrote);
         }
         finally
         {

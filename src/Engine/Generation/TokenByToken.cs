@@ -7,7 +7,7 @@ namespace FineTuneStudio.Engine.Generation;
 /// <summary>Writes each text one token after the other: always the likeliest, or drawn at random.</summary>
 internal static class TokenByToken
 {
-    public static IReadOnlyList<GeneratedTokens> Run(DecodingBatch batch, GenerationOptions options, CancellationToken cancel)
+    public static IReadOnlyList<GeneratedTokens> Run(DecodingBatch batch, GenerationOptions options, CancellationToken cancel, Action<int, int>? wrote = null)
     {
         var results = new GeneratedTokens[batch.Count];
         // A generator a text: what one draws does not depend on when the others end.
@@ -21,6 +21,7 @@ internal static class TokenByToken
             var next = new List<(int From, int Token)>();
             for (var row = 0; row < batch.Count; row++)
             {
+                if (!options.EndTokenIds.Contains(chosen[row])) wrote?.Invoke(batch.Prompt(row), chosen[row]);
                 if (options.EndTokenIds.Contains(chosen[row])) results[batch.Prompt(row)] = new(batch.NewTokens(row), Ended: true);
                 else if (step == options.MaxNewTokens) results[batch.Prompt(row)] = new([.. batch.NewTokens(row), chosen[row]], Ended: false);
                 else next.Add((row, chosen[row]));

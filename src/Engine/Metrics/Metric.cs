@@ -11,6 +11,12 @@ public enum Metric
 
     /// <summary>What the run minimises, on the validation rows and without dropout, in nats for a cross-entropy.</summary>
     ValidationLoss,
+
+    /// <summary>The exponential of the mean loss of an answer's tokens: among how many words, equally likely, the model wavers.</summary>
+    Perplexity,
+
+    /// <summary>The share of answer tokens that the model holds for the likeliest, given the prompt and the tokens before.</summary>
+    TokenAccuracy,
 }
 
 /// <summary>What is known of a metric whatever it measures.</summary>
@@ -22,6 +28,8 @@ public static class MetricFacts
         Metric.MacroF1 => "macro-F1",
         Metric.Accuracy => "accuracy",
         Metric.ValidationLoss => "validation loss",
+        Metric.Perplexity => "perplexity",
+        Metric.TokenAccuracy => "next-token accuracy",
         _ => throw new ArgumentOutOfRangeException(nameof(metric)),
     };
 
@@ -29,10 +37,10 @@ public static class MetricFacts
     public static string Title(this Metric metric) => metric.Name() is var name ? char.ToUpperInvariant(name[0]) + name[1..] : "";
 
     /// <summary>Whether more of it is better; of a loss less is.</summary>
-    public static bool IsHigherBetter(this Metric metric) => metric is not Metric.ValidationLoss;
+    public static bool IsHigherBetter(this Metric metric) => metric is not (Metric.ValidationLoss or Metric.Perplexity);
 
     /// <summary>Whether its values lie between 0 and 1, so that a goal for it does too.</summary>
-    public static bool IsShare(this Metric metric) => metric is not Metric.ValidationLoss;
+    public static bool IsShare(this Metric metric) => metric is not (Metric.ValidationLoss or Metric.Perplexity);
 
     /// <summary>Whether one value is better than another.</summary>
     public static bool IsBetter(this Metric metric, double value, double than) => metric.IsHigherBetter() ? value > than : value < than;

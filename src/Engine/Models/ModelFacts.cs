@@ -1,7 +1,7 @@
 namespace FineTuneStudio.Engine.Models;
 
 /// <summary>What a model folder says about itself, found without running anything in it.</summary>
-/// <param name="Architecture">First entry of "architectures" in config.json, or "" if there is none.</param>
+/// <param name="Architecture">First entry of "architectures" in config.json; where there is none, the class of a language model's family, else "".</param>
 /// <param name="ModelType">"model_type" of config.json, or "".</param>
 /// <param name="Parameters">Floating-point numbers in the weight file or its shards, a head included; 0 if a file is missing or refused.</param>
 /// <param name="VocabularySize">Rows of the token embedding, by config.json; 0 if not said.</param>
@@ -25,4 +25,8 @@ public sealed record ModelFacts(
     string Sha256,
     bool CanTrain,
     string? WhyNot,
-    IReadOnlyList<string> Files);
+    IReadOnlyList<string> Files)
+{
+    /// <summary>Whether it writes text, token after token, rather than judging one.</summary>
+    public bool IsLanguageModel => CausalTensors.ModelTypes.Contains(ModelType);
+}

@@ -24,7 +24,8 @@ public static class ModelFolder
         List<string> reasons = [];
         JsonElement json = ReadConfig(folder, reasons);
         string type = Text(json, "model_type");
-        EncoderConfig? config = json.ValueKind == JsonValueKind.Object ? ReadEncoder(json, reasons) : null;
+        bool isLanguageModel = CausalTensors.ModelTypes.Contains(type);
+        EncoderConfig? config = json.ValueKind == JsonValueKind.Object && !isLanguageModel ? ReadEncoder(json, type, reasons) : null;
         if (json.ValueKind == JsonValueKind.Object && json.TryGetProperty("auto_map", out _))
             reasons.Add("config.json asks for Python code of its own (auto_map); code from a model folder is never run.");
 
@@ -34,6 +35,7 @@ public static class ModelFolder
         if (!ModelWeights.Exist(folder))
         {
             reasons.Add(WhyNoWeights(files));
+            if (isLanguageModel) reasons.AddRange(CausalTensors.Problems(folder, type, null));
         }
         else
         {
@@ -43,6 +45,7 @@ public static class ModelFolder
                 using ModelWeights weights = ModelWeights.Open(folder);
                 parameters = weights.Entries.Values.Where(e => e.Dtype is "F64" or "F32" or "F16" or "BF16").Sum(e => e.Elements);
                 if (config is not null) reasons.AddRange(EncoderTensors.Problems(config, weights));
+                if (isLanguageModel) reasons.AddRange(CausalTensors.Problems(folder, type, weights));
             }
             catch (WeightFileException e)
             {
@@ -50,8 +53,9 @@ public static class ModelFolder
             }
         }
         // A tokenizer of another kind says nothing more about a model of another kind.
-        if (type == "" || EncoderConfig.ModelTypes.Contains(type)) reasons.AddRange(TokenizerProblems(folder, vocabulary));
-        return new(Architecture(json), type, parameters, vocabulary, Size(json, "hidden_size", "n_embd", "dim"), Size(json, "num_hidden_layers", "n_layer", "n_layers"), positions,
+        if (type == "" || isLanguageModel || EncoderConfig.ModelTypes.Contains(type)) reasons.AddRange(TokenizerProblems(folder, vocabulary));
+        string architecture = Architecture(json) is var said and not "" ? said : isLanguageModel ? CausalTensors.Architecture(type) : "";
+        return new(architecture, type, parameters, vocabulary, Size(json, "hidden_size", "n_embd", "dim"), Size(json, "num_hidden_layers", "n_layer", "n_layers"), positions,
             ModelLicense.Find(folder), hash, reasons.Count == 0, reasons.Count == 0 ? null : string.Join(" ", reasons), files);
     }
 
@@ -68,8 +72,14 @@ public static class ModelFolder
         }
     }
 
-    static EncoderConfig? ReadEncoder(JsonElement json, List<string> reasons)
+    static EncoderConfig? ReadEncoder(JsonElement json, string type, List<string> reasons)
     {
+        if (type != "" && !EncoderConfig.ModelTypes.Contains(type))
+        {
+            string[] known = [.. EncoderConfig.ModelTypes, .. CausalTensors.ModelTypes];
+            reasons.Add($"config.json says model_type \"{SafetensorsHeader.Shown(type)}\"; only {string.Join(", ", known[..^1])} and {known[^1]} can be trained so far.");
+            return null;
+        }
         try
         {
             return EncoderConfig.Read(json);

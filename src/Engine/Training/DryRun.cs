@@ -175,7 +175,7 @@ public static class DryRun
             {
                 nn.utils.clip_grad_norm_(trained.Select(p => p.Parameter), recipe.GradientClipping > 0 ? recipe.GradientClipping : 1e30);
                 optimizer.Step();
-                objective.Model.zero_grad();
+                objective.ZeroGrad();
                 memory.Rise();
             }
             return Stopwatch.GetElapsedTime(start).TotalSeconds;

@@ -71,8 +71,9 @@ public static class FineTune
             try
             {
                 objective = Objective.For(job.Task, recipe, job.BaseFolder, job.Labels);
+                objective.Say = line => report(new LogLine(line));
                 optimizer = RecipeOptimizer.For(objective.Trained, recipe);
-                report(new WeightsLoaded(objective.Weights, optimizer.Parameters.Sum(p => p.Parameter.numel()), objective.Model.parameters().Sum(p => p.numel())));
+                report(new WeightsLoaded(objective.Weights, optimizer.Parameters.Sum(p => p.Parameter.numel()), objective.TotalParameters));
                 report(new LogLine($"{objective.Weights.BackboneShare:P0} of the backbone came from the file; {objective.HeadSaid}"));
 
                 var start = Stopwatch.GetTimestamp();
@@ -180,7 +181,7 @@ public static class FineTune
             var norm = nn.utils.clip_grad_norm_(optimizer.Parameters.Select(p => p.Parameter), recipe.GradientClipping > 0 ? recipe.GradientClipping : 1e30);
             StopIfDiverged(value, norm);
             optimizer.Step();
-            objective.Model.zero_grad();
+            objective.ZeroGrad();
 
             state = state with { Step = state.Step + 1 };
             pace.Stepped(rows.Length);
@@ -217,7 +218,7 @@ public static class FineTune
         /// </summary>
         private void HalveBatch(Exception refused)
         {
-            objective.Model.zero_grad();
+            objective.ZeroGrad();
             var before = BatchSize;
             if (before == 1) throw OutOfMemory.Explain(refused, "a batch of 1 row", recipe.MaxLength, Kept);
             state = state with { BatchSize = before / 2 };
@@ -266,6 +267,7 @@ public static class FineTune
             report(new EvaluationDone(state.Step, Epoch, validationLoss, onValidation.Scores, onSample.Loss, onSample[recipe.Metric], better));
             if (better) SaveBest();
             SaveLast();
+            foreach (var line in objective.Samples(validation, cancel)) report(new LogLine(line));
             return true;
         }
 
@@ -326,7 +328,7 @@ public static class FineTune
         {
             using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
             foreach (var row in job.Train.Append(new LabeledText(-1, "validation", -1)).Concat(job.Validation))
-                hash.AppendData(System.Text.Encoding.UTF8.GetBytes($"{row.RowId}\0{row.Answer}\0{row.Text.Length}\0{row.Text}"));
+                hash.AppendData(System.Text.Encoding.UTF8.GetBytes($"{row.RowId}\0{row.Answered}\0{row.Text.Length}\0{row.Text}"));
             hash.AppendData(System.Text.Encoding.UTF8.GetBytes(string.Join('\0', job.Labels)));
             return Convert.ToHexStringLower(hash.GetHashAndReset());
         }

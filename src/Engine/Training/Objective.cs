@@ -24,6 +24,7 @@ internal abstract class Objective : IDisposable
     public static Objective For(TextTask task, RunRecipe recipe, string baseFolder, IReadOnlyList<string> labels) => task switch
     {
         TextTask.SingleLabel => new SingleLabelObjective(recipe, baseFolder, labels),
+        TextTask.Generation => new GenerationObjective(recipe, baseFolder),
         _ => throw new ArgumentOutOfRangeException(nameof(task)),
     };
 
@@ -34,6 +35,7 @@ internal abstract class Objective : IDisposable
         switch (job.Task)
         {
             case TextTask.SingleLabel: SingleLabelObjective.Check(job); break;
+            case TextTask.Generation: GenerationObjective.Check(job); break;
             default: throw new ArgumentOutOfRangeException(nameof(job));
         }
     }
@@ -51,6 +53,18 @@ internal abstract class Objective : IDisposable
 
     /// <summary>The parameters that the optimizer may change.</summary>
     public virtual IEnumerable<(string Name, Parameter Parameter)> Trained => Model.named_parameters().Select(p => (p.name, p.parameter)).Where(p => p.parameter.requires_grad);
+
+    /// <summary>All numbers in the model, with those that are trained beside it.</summary>
+    public virtual long TotalParameters => Model.parameters().Sum(p => p.numel());
+
+    /// <summary>Takes a sentence for the run's log.</summary>
+    public Action<string> Say { protected get; set; } = _ => { };
+
+    /// <summary>Forgets the gradients of what is trained.</summary>
+    public virtual void ZeroGrad() => Model.zero_grad();
+
+    /// <summary>Lines for the run's log on what the model does with a few rows, after an evaluation.</summary>
+    public virtual IEnumerable<string> Samples(TokenizedTexts texts, CancellationToken cancel) => [];
 
     /// <summary>The loss of a model that knows nothing but how many answers there are; a loss far above it has diverged. 0 where there is no such number.</summary>
     public virtual double LossOfGuessing => 0;

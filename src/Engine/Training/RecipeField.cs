@@ -22,6 +22,9 @@ public sealed record RecipeField
     /// <summary>The group of settings that most runs leave alone; a form may fold it.</summary>
     public const string Advanced = "Advanced";
 
+    /// <summary>The group of settings for adapters and for how prompts are written.</summary>
+    public const string Method = "Method";
+
     private readonly Func<RunRecipe, object> get;
     private readonly Func<RunRecipe, object, RunRecipe> with;
 
@@ -66,7 +69,7 @@ public sealed record RecipeField
     public string? Unit { get; }
 
     /// <summary>Whether it came after the first release, so that stored recipes lack it.</summary>
-    public bool IsLater => Group == Advanced;
+    public bool IsLater => Group is Advanced or Method;
 
     /// <summary>The tasks that read it; null where all do.</summary>
     public IReadOnlyList<TextTask>? Tasks { get; init; }
@@ -75,8 +78,8 @@ public sealed record RecipeField
     public bool AppliesTo(TextTask task) => Tasks?.Contains(task) ?? true;
 
     /// <summary>The values of a choice that make sense for a task.</summary>
-    public IReadOnlyList<RecipeChoice> ChoicesFor(TextTask task) => Name != nameof(RunRecipe.Metric) ? Choices
-        : [.. task.Metrics().Append(Metric.ValidationLoss).Select(m => new RecipeChoice(m.ToString(), m.Title()))];
+    public IReadOnlyList<RecipeChoice> ChoicesFor(TextTask task) => Name == nameof(RunRecipe.TrainableLayers) && task == TextTask.Generation ? [.. Choices.Where(c => c.Value != nameof(TrainableLayers.HeadOnly))]
+        : Name != nameof(RunRecipe.Metric) ? Choices : [.. task.Metrics().Append(Metric.ValidationLoss).Select(m => new RecipeChoice(m.ToString(), m.Title()))];
 
     /// <summary>One sentence.</summary>
     public string Help { get; }
@@ -135,6 +138,7 @@ public sealed record RecipeField
         RecipeField Choice<T>(string name, string label, string group, RecipeChoice[] choices, string help, Func<RunRecipe, T> get, Func<RunRecipe, T, RunRecipe> with) where T : struct, Enum =>
             new(name, label, group, RecipeFieldKind.Choice, null, null, choices, null, help, defaults, r => get(r), (r, v) => with(r, (T)v));
 
+        TextTask[] written = [TextTask.Generation], judged = [.. Enum.GetValues<TextTask>().Except(written)];
         const string training = "How long", rate = "How it learns", regularisation = rate, layers = "What trains", evaluation = "When it stops";
         return
         [
@@ -168,18 +172,32 @@ public sealed record RecipeField
                 r => r.EarlyStoppingPatience, (r, v) => r with { EarlyStoppingPatience = v }),
             Choice("Metric", "Best checkpoint by", evaluation, [.. Enum.GetValues<Metric>().Select(m => new RecipeChoice(m.ToString(), m.Title()))],
                 "The validation number that decides which checkpoint is kept as the best.", r => r.Metric, (r, v) => r with { Metric = v }),
+            Choice("Method", "Method", Method, [new("Full", "Full: the model's own weights"), new("Lora", "LoRA: small adapters"), new("RsLora", "rsLoRA: adapters scaled for high ranks"), new("Dora", "DoRA: adapters with a length of their own")],
+                "Full changes the weights themselves; adapters leave them as they are, need far less memory to train, and can be downloaded alone.", r => r.Method, (r, v) => r with { Method = v }) with { Tasks = written },
+            Whole("LoraRank", "Adapter rank", Method, 1, 256, "numbers", "How much an adapter can change, with an adapter method; 8 to 64 is usual.",
+                r => r.LoraRank, (r, v) => r with { LoraRank = v }) with { Tasks = written },
+            Number("LoraAlpha", "Adapter alpha", Method, 0.1, 1024, null, "How strongly adapters act: they are multiplied by alpha over rank, and twice the rank is usual.",
+                r => r.LoraAlpha, (r, v) => r with { LoraAlpha = v }) with { Tasks = written },
+            Number("LoraDropout", "Adapter dropout", Method, 0, 0.9, "share", "The share of an adapter's inputs switched off at random while training, with an adapter method.",
+                r => r.LoraDropout, (r, v) => r with { LoraDropout = v }) with { Tasks = written },
+            Choice("LoraTargets", "Adapted layers", Method, [new("QueryValue", "Attention: queries and values"), new("Attention", "Attention: all its layers"), new("AllLinear", "All linear layers of the blocks")],
+                "Which layers get adapters, with an adapter method; more of them learn more and take more memory.", r => r.LoraTargets, (r, v) => r with { LoraTargets = v }) with { Tasks = written },
+            Choice("PromptFormat", "Prompt format", Method, [new("Model", "As the model's chat template"), new("Plain", "Plain: prompt, line break, answer"), new("Instruction", "Instruction and response under headings"), new("ChatMl", "ChatML, as Qwen2"), new("Llama3", "Llama 3 chat")],
+                "How prompts are written for the model, in training and ever after; a model that was trained on chats wants its own format.", r => r.PromptFormat, (r, v) => r with { PromptFormat = v }) with { Tasks = written },
+            Choice("Packing", "Packing", Method, [new("Off", "Off: one row of data a row"), new("On", "On: short rows share a row")],
+                "Writes the short rows of a batch one after the other, so that less is padded; none sees another, and what is learned stays the same.", r => r.Packing, (r, v) => r with { Packing = v }) with { Tasks = written },
             Whole("GradientAccumulation", "Accumulated batches", Advanced, 1, 64, "batches", "How many batches each step adds up before it moves the weights: it learns as from one larger batch in the memory of a small one.",
                 r => r.GradientAccumulation, (r, v) => r with { GradientAccumulation = v }),
             Number("LabelSmoothing", "Label smoothing", Advanced, 0, 0.5, "share", "The share of each row's target that is spread over all labels, against overconfidence; the train loss includes it, evaluations stay plain cross-entropy so that curves compare.",
-                r => r.LabelSmoothing, (r, v) => r with { LabelSmoothing = v }),
+                r => r.LabelSmoothing, (r, v) => r with { LabelSmoothing = v }) with { Tasks = judged },
             Choice("ClassWeights", "Class weights", Advanced, [new("None", "Every row counts the same"), new("Balanced", "Balanced: rare labels count more")],
-                "How much a row of each label counts in the train loss; evaluations stay plain cross-entropy so that curves compare.", r => r.ClassWeights, (r, v) => r with { ClassWeights = v }),
+                "How much a row of each label counts in the train loss; evaluations stay plain cross-entropy so that curves compare.", r => r.ClassWeights, (r, v) => r with { ClassWeights = v }) with { Tasks = judged },
             Number("FocalGamma", "Focal loss gamma", Advanced, 0, 5, null, "Above 0, rows that the model already gets right count less in the train loss, often with a gamma of 2; 0 turns it off, and evaluations stay plain cross-entropy so that curves compare.",
-                r => r.FocalGamma, (r, v) => r with { FocalGamma = v }),
+                r => r.FocalGamma, (r, v) => r with { FocalGamma = v }) with { Tasks = judged },
             Number("LayerDecay", "Layer-wise rate decay", Advanced, 0.5, 1, "share", "Each block learns at this share of the rate of the block above it, the head at the full rate and the embeddings at the least; 1 gives all the same rate.",
                 r => r.LayerDecay, (r, v) => r with { LayerDecay = v }),
             Whole("UnfreezeEpochs", "Epochs per unfrozen block", Advanced, 0, 50, "epochs", "Only the head trains at first, and every so many epochs one more block begins to, from the last down and the embeddings at the end; 0 trains all of them from the start.",
-                r => r.UnfreezeEpochs, (r, v) => r with { UnfreezeEpochs = v }),
+                r => r.UnfreezeEpochs, (r, v) => r with { UnfreezeEpochs = v }) with { Tasks = judged },
             Choice("Optimizer", "Optimizer", Advanced, [new("AdamW", "AdamW"), new("Sgd", "SGD with momentum"), new("Adafactor", "Adafactor")],
                 "What turns gradients into new weights: AdamW suits most runs, Adafactor needs far less memory, and SGD needs the least to compute but a much larger learning rate.", r => r.Optimizer, (r, v) => r with { Optimizer = v }),
             Number("Momentum", "Momentum", Advanced, 0, 0.99, "share", "The share of its last move that SGD keeps in each step; the other optimizers do not use it.",

@@ -48,7 +48,7 @@ internal abstract partial class RecipeOptimizer : IDisposable
     public abstract void Restore(int parameter, long steps);
 
     /// <summary>Whether weight decay acts on a parameter: on matrices, not on norms and biases, as is usual for BERT and its kin.</summary>
-    internal static bool Decays(string name) => !name.EndsWith(".bias") && !name.Contains("LayerNorm") && !name.Contains("layer_norm");
+    internal static bool Decays(string name) => !name.EndsWith(".bias") && !name.EndsWith(".lora_magnitude_vector") && !Norm().IsMatch(name);
 
     /// <summary>
     /// Decayed parameters first, then from the head down. The rate of a part is the layer decay to the power of how many parts lie
@@ -58,15 +58,22 @@ internal abstract partial class RecipeOptimizer : IDisposable
     {
         var top = trained.Select(p => BlockOf(p.Name)).Max() ?? -1;
         double Share(string name) => Math.Pow(recipe.LayerDecay, BlockOf(name) is { } block ? 1 + top - block
-            : name.Contains(".embeddings.") ? 2 + top : name.Contains(".pooler.") ? 1 : 0);
+            : name.Contains(".embeddings.") || EmbeddingOfDecoder().IsMatch(name) ? 2 + top : name.Contains(".pooler.") ? 1 : 0);
         return [.. trained.GroupBy(p => (Decays: Decays(p.Name), Share: Share(p.Name))).OrderBy(g => !g.Key.Decays).ThenByDescending(g => g.Key.Share)
             .Select(g => new Group([.. g], g.Key.Share, g.Key.Decays ? recipe.WeightDecay : 0))];
     }
 
-    private static int? BlockOf(string name) => BlockNumber().Match(name) is { Success: true } match ? int.Parse(match.Groups[1].Value, CultureInfo.InvariantCulture) : null;
+    internal static int? BlockOf(string name) => BlockNumber().Match(name) is { Success: true } match ? int.Parse(match.Groups[1].Value, CultureInfo.InvariantCulture) : null;
 
-    [GeneratedRegex(@"\.layer\.(\d+)\.")]
+    [GeneratedRegex(@"\.(?:layers?|h)\.(\d+)\.")]
     private static partial Regex BlockNumber();
+
+    [GeneratedRegex(@"\.(?:embed_tokens|wte|wpe)\.")]
+    private static partial Regex EmbeddingOfDecoder();
+
+    /// <summary>Norms of BERT and its kin, of Llama and of GPT-2.</summary>
+    [GeneratedRegex(@"LayerNorm|layer_?norm|\.norm\.weight$|\.ln_(?:1|2|f)\.")]
+    private static partial Regex Norm();
 
     public abstract void Dispose();
 

@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using FineTuneStudio.Engine.Generation;
 using FineTuneStudio.Engine.Metrics;
 
 namespace FineTuneStudio.Engine.Training;
@@ -15,6 +16,15 @@ public enum TrainableLayers { All, HeadOnly, LastBlocks }
 
 /// <summary>How much a row of each label counts in the training loss.</summary>
 public enum ClassWeighting { None, Balanced }
+
+/// <summary>Whether a run changes the model's own weights, or learns small matrices beside them: see <see cref="Models.LoraConfig"/>.</summary>
+public enum TrainingMethod { Full, Lora, RsLora, Dora }
+
+/// <summary>Which linear layers get adapters: the queries and values of attention, all of attention, or every one of the blocks.</summary>
+public enum LoraTargets { QueryValue, Attention, AllLinear }
+
+/// <summary>Whether several short rows share a row of the batch.</summary>
+public enum Packing { Off, On }
 
 /// <summary>What turns gradients into new weights.</summary>
 public enum OptimizerKind { AdamW, Sgd, Adafactor }
@@ -93,6 +103,27 @@ public sealed record RunRecipe
 
     /// <summary>The share of its last move that SGD keeps, 0 to 0.99; the other optimizers do not read it.</summary>
     public double Momentum { get; init; } = 0.9;
+
+    /// <summary>Whether the model's own weights change, or adapters are trained beside them.</summary>
+    public TrainingMethod Method { get; init; } = TrainingMethod.Full;
+
+    /// <summary>Numbers between the two small matrices of an adapter, 1 to 256.</summary>
+    public int LoraRank { get; init; } = 8;
+
+    /// <summary>An adapter's change is multiplied by alpha / rank, with rsLoRA by alpha / sqrt(rank); 0.1 to 1024.</summary>
+    public double LoraAlpha { get; init; } = 16;
+
+    /// <summary>Dropout on an adapter's input, 0 to 0.9.</summary>
+    public double LoraDropout { get; init; }
+
+    /// <summary>Which layers get adapters.</summary>
+    public LoraTargets LoraTargets { get; init; } = LoraTargets.QueryValue;
+
+    /// <summary>How a language model's prompts are written.</summary>
+    public PromptFormat PromptFormat { get; init; } = PromptFormat.Model;
+
+    /// <summary>Whether a language model reads the rows of a batch one after the other in few long rows, without one seeing another.</summary>
+    public Packing Packing { get; init; } = Packing.Off;
 
     /// <summary>Every field with its range, default and help, in the order of the form.</summary>
     public static IReadOnlyList<RecipeField> Fields { get; } = RecipeField.Describe(new RunRecipe());

@@ -7,6 +7,9 @@ public enum TextTask
 {
     /// <summary>One of the labels.</summary>
     SingleLabel,
+
+    /// <summary>A text of its own, written to a prompt.</summary>
+    Generation,
 }
 
 /// <summary>What is known of a task whatever the data.</summary>
@@ -16,6 +19,7 @@ public static class TextTasks
     public static IReadOnlyList<Metric> Metrics(this TextTask task) => task switch
     {
         TextTask.SingleLabel => [Metric.MacroF1, Metric.Accuracy],
+        TextTask.Generation => [Metric.Perplexity, Metric.TokenAccuracy],
         _ => throw new ArgumentOutOfRangeException(nameof(task)),
     };
 }

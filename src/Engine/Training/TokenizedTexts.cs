@@ -16,6 +16,9 @@ internal class TokenizedTexts(int[][] ids, int padId)
 
     public int Count => ids.Length;
 
+    /// <summary>Tokens of a row.</summary>
+    public int Length(int row) => ids[row].Length;
+
     /// <summary>Rows of each batch of one epoch; the same seed and epoch give the same batches.</summary>
     public IReadOnlyList<int[]> TrainBatches(int batchSize, int seed, int epoch) => TrainBatches([.. ids.Select(row => row.Length)], batchSize, seed, epoch);
 

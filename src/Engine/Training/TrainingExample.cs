@@ -7,11 +7,18 @@ namespace FineTuneStudio.Engine.Training;
 public abstract record TrainingExample(long RowId, string Text)
 {
     /// <summary>The answer as text, for the fingerprint of the data that a checkpoint belongs to.</summary>
-    internal abstract string Answer { get; }
+    internal abstract string Answered { get; }
 }
 
 /// <summary>A text with one label; <paramref name="Label"/> is an index into the job's labels.</summary>
 public sealed record LabeledText(long RowId, string Text, int Label) : TrainingExample(RowId, Text)
 {
-    internal override string Answer => Label.ToString(CultureInfo.InvariantCulture);
+    internal override string Answered => Label.ToString(CultureInfo.InvariantCulture);
+}
+
+/// <summary>A prompt and the answer that a language model is to give.</summary>
+/// <param name="Text">The prompt, or a conversation as <see cref="Generation.ChatTurns"/> writes it.</param>
+public sealed record AnsweredPrompt(long RowId, string Text, string Answer) : TrainingExample(RowId, Text)
+{
+    internal override string Answered => Answer;
 }

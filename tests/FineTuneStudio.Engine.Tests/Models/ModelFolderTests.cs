@@ -65,7 +65,7 @@ public sealed class ModelFolderTests : IDisposable
     }
 
     [Theory]
-    [InlineData("model_type", "gpt2", "config.json says model_type \"gpt2\"; only bert, distilbert, roberta and xlm-roberta can be trained so far.")]
+    [InlineData("model_type", "mamba", "config.json says model_type \"mamba\"; only bert, distilbert, roberta, xlm-roberta, gpt2, llama and qwen2 can be trained so far.")]
     [InlineData("hidden_act", "swish", "config.json says hidden_act is swish; known are gelu, gelu_new, gelu_pytorch_tanh, relu.")]
     [InlineData("position_embedding_type", "relative_key", "config.json says position_embedding_type is relative_key; only absolute positions are supported.")]
     public void An_unsupported_setting_of_config_json_is_named(string name, string value, string sentence)
@@ -166,16 +166,39 @@ public sealed class ModelFolderTests : IDisposable
     [InlineData("bert-tiny-qa", null)]
     [InlineData("distilbert-tiny", null)]
     [InlineData("roberta-tiny", null)]
-    [InlineData("gpt2-tiny", "config.json says model_type \"gpt2\"; only bert, distilbert, roberta and xlm-roberta can be trained so far.")]
-    [InlineData("llama-tiny-sharded-bf16", "config.json says model_type \"llama\"; only bert, distilbert, roberta and xlm-roberta can be trained so far.")]
+    [InlineData("gpt2-tiny", null)]
+    [InlineData("gpt2-tiny-prefixless", null)]
+    [InlineData("llama-tiny", null)]
+    [InlineData("llama-tiny-tied", null)]
+    [InlineData("llama-tiny-sharded-bf16", "The folder has its tokenizer only as tokenizer.model, which is not read here. Load the tokenizer with transformers and call save_pretrained(folder), which writes tokenizer.json.")]
+    [InlineData("qwen2-tiny", null)]
     public void The_reference_folders_are_judged_by_what_is_in_them(string model, string? whyNot)
     {
         if (Shared.Find($"goldens/{model}") is not { } path) return;
         ModelFacts facts = ModelFolder.Inspect(path);
         Assert.Equal(whyNot, facts.WhyNot);
         if (model == "bert-tiny") Assert.Equal(("BertForSequenceClassification", 207747L, 2000, 64, 2, 128), (facts.Architecture, facts.Parameters, facts.VocabularySize, facts.HiddenSize, facts.Layers, facts.MaxPositions));
+        Assert.Equal(model.StartsWith("gpt2") || model.StartsWith("llama") || model.StartsWith("qwen2"), facts.IsLanguageModel);
+        if (model == "qwen2-tiny") Assert.Equal(("Qwen2ForCausalLM", 959, 64, 2, 128), (facts.Architecture, facts.VocabularySize, facts.HiddenSize, facts.Layers, facts.MaxPositions));
         if (model == "roberta-tiny") Assert.Equal(126, facts.MaxPositions);
         // The counts and the hash are over all shards, in the order of the index: the third file comes first in it.
         if (model == "llama-tiny-sharded-bf16") Assert.Equal((209216L, "da"), (facts.Parameters, facts.Sha256[..2]));
+    }
+
+    [Fact]
+    public void A_language_model_that_lacks_a_tensor_or_has_another_shape_is_refused_by_name()
+    {
+        if (Shared.Find("goldens/llama-tiny") is not { } path) return;
+        using TemporaryFolder copy = new();
+        foreach (string file in Directory.GetFiles(path)) File.WriteAllBytes(Path.Combine(copy.Path, Path.GetFileName(file)), File.ReadAllBytes(file));
+        string config = Path.Combine(copy.Path, "config.json"), sound = File.ReadAllText(config);
+        string? WhyNot(string from, string to)
+        {
+            File.WriteAllText(config, sound.Replace(from, to));
+            return ModelFolder.Inspect(copy.Path).WhyNot;
+        }
+        Assert.Equal("model.safetensors lacks 9 of the 30 tensors that a llama language model needs: model.layers.2.self_attn.q_proj.weight, model.layers.2.self_attn.k_proj.weight, model.layers.2.self_attn.v_proj.weight and 6 more.", WhyNot("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3"));
+        Assert.StartsWith("The tensor model.layers.0.mlp.gate_proj.weight has the shape [160, 64], but config.json asks for [128, 64].", WhyNot("\"intermediate_size\": 160", "\"intermediate_size\": 128"));
+        Assert.Equal("config.json says hidden_act is relu; expected silu.", WhyNot("\"silu\"", "\"relu\"")?.Split(". ")[0].TrimEnd('.') + ".");
     }
 }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using FineTuneStudio.Engine.Generation;
 using FineTuneStudio.Engine.Training;
 
 namespace FineTuneStudio.Engine.Tests.Training;
@@ -72,6 +73,7 @@ public class RunRecipeTests
             EarlyStoppingPatience = 9, Metric = Metric.ValidationLoss,
             GradientAccumulation = 4, LabelSmoothing = 0.1, ClassWeights = ClassWeighting.Balanced, FocalGamma = 2,
             LayerDecay = 0.9, UnfreezeEpochs = 1, Optimizer = OptimizerKind.Sgd, Momentum = 0.5,
+            Method = TrainingMethod.Dora, LoraRank = 16, LoraAlpha = 3.5, LoraDropout = 0.05, LoraTargets = LoraTargets.AllLinear, PromptFormat = PromptFormat.ChatMl, Packing = Packing.On,
         };
         Assert.All(RunRecipe.Fields, f => Assert.False(f.IsDefault(changed), f.Name));
         Assert.Equal(changed, RunRecipe.FromJson(changed.ToJson()));

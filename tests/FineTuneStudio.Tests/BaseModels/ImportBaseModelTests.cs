@@ -98,9 +98,9 @@ public sealed class ImportBaseModelTests(StudioFixture app) : IClassFixture<Stud
     public async Task A_model_of_another_kind_comes_in_with_the_reason_why_it_cannot_be_trained()
     {
         var (project, engineer) = await Project("Other kind");
-        var model = await Import(project, engineer, Zip([.. Files("").Where(f => f.Item1 != "config.json"), ("config.json", """{"model_type":"gpt2","architectures":["GPT2LMHeadModel"],"vocab_size":100}"""u8.ToArray())]), ModelOrigin.Pretrained);
+        var model = await Import(project, engineer, Zip([.. Files("").Where(f => f.Item1 != "config.json"), ("config.json", """{"model_type":"mamba","architectures":["MambaForCausalLM"],"vocab_size":100}"""u8.ToArray())]), ModelOrigin.Pretrained);
         Assert.False(model.CanTrain);
-        Assert.StartsWith("config.json says model_type \"gpt2\"; only bert, distilbert, roberta and xlm-roberta can be trained so far.", model.WhyNot);
+        Assert.StartsWith("config.json says model_type \"mamba\"; only bert, distilbert, roberta, xlm-roberta, gpt2, llama and qwen2 can be trained so far.", model.WhyNot);
     }
 
     [Theory]
