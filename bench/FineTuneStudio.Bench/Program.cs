@@ -3,11 +3,13 @@ using FineTuneStudio.Bench;
 return args switch
 {
     ["tokenizer", .. var rest] => MeasureTokenizer.Run(rest),
+    ["fuzz-weights", .. var rest] => FuzzWeights.Command(rest),
     _ => Usage(),
 };
 
 static int Usage()
 {
     Console.Error.WriteLine("dotnet run -c Release --project bench/FineTuneStudio.Bench tokenizer [folder with tokenizer files] [text file, one text a line]");
+    Console.Error.WriteLine("dotnet run -c Release --project bench/FineTuneStudio.Bench fuzz-weights --kind safetensors|index|bin|bin-index|tokenizer|all --minutes 10 --seed 1");
     return 2;
 }

@@ -1,4 +1,4 @@
 namespace FineTuneStudio.Engine.Text;
 
-/// <summary>Tokenizer files that are missing, broken or of a kind that is not supported; the message is one plain sentence.</summary>
-public sealed class TokenizerFileException(string message) : Exception(message);
+/// <summary>A tokenizer that cannot be loaded as it is; the message is one plain sentence or two for a person, without control characters of the file.</summary>
+public sealed class TokenizerFileException(string message) : Exception(string.Concat(message.Select(c => char.IsControl(c) ? '?' : c)));
