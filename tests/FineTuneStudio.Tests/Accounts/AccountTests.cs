@@ -183,7 +183,7 @@ public sealed class AccountTests(StudioFixture app, Browser browser) : IClassFix
         await page.GotoAsync("/account");
         await page.GetByLabel("Name", new() { Exact = true }).FillAsync("New Name");
         await Press(page, "Change the name");
-        await Expect(page.GetByRole(AriaRole.Status)).ToContainTextAsync("The name is changed.");
+        await Expect(page.GetByText("The name is changed.")).ToBeVisibleAsync();
         await Expect(page.GetByRole(AriaRole.Navigation, new() { Name = "Main" })).ToContainTextAsync("New Name");
         await page.GotoAsync("/");
         await Expect(page.GetByRole(AriaRole.Navigation, new() { Name = "Main" })).ToContainTextAsync("New Name");
