@@ -24,6 +24,9 @@ public sealed class ChecklistSubject
     public IReadOnlyList<PartCounts> Parts { get; private set; } = [];
     public IReadOnlyList<RunEvaluation> Evaluations { get; private set; } = [];
 
+    /// Labels are of spans: they are counted in spans, and a part's rows by the rarest of their labels.
+    public bool HasSpans => Project.Task == TextTask.TokenClassification;
+
     public int TrainRows => Parts.Sum(p => p.Train);
     public int ValidationRows => Parts.Sum(p => p.Validation);
     public int TestRows => Parts.Sum(p => p.Test);
@@ -31,6 +34,9 @@ public sealed class ChecklistSubject
     /// What always answering the most frequent train label would score: the floor of under-fitting.
     public double MajorityScore(Metric metric)
     {
+        // Marking nothing finds no span; how many words it gets right is not among the counts, and no number is better than a wrong one.
+        if (metric == Metric.EntityF1) return 0;
+        if (metric == Metric.WordAccuracy) return double.NaN;
         if (TrainRows == 0) return 0;
         var share = (double)Parts.Max(p => p.Train) / TrainRows;
         return metric == Metric.Accuracy ? share : 2 * share / (1 + share) / Parts.Count;

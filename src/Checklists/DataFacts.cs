@@ -42,6 +42,13 @@ internal static class DataFacts
         var worst = (double)least.Count / (least.Count + most);
         var inTrain = subject.Parts.FirstOrDefault(p => p.Name == least.Name)?.Train ?? least.Count;
         var smallest = (double)least.Count / labelled;
+        if (subject.HasSpans)
+            return
+            [
+                new("labels", "Spans of each type", $"{Say.Count(subject.Labels.Count, "type")}, from {Say.Count(least.Count)} (“{least.Name}”) to {Say.Count(most)} (“{subject.Labels.MaxBy(l => l.Count)!.Name}”) spans", least.Count >= 100 ? Pass : least.Count >= 5 ? Warn : Block, "pass from 100 spans of each type, block under 5", "limits as for labels of texts"),
+                new("D3", "Imbalance ratio", $"{Say.Score(worst)} for the rarest type “{least.Name}”, in spans (0.5 is perfect balance)", worst >= 0.10 ? Pass : Warn, "warn under 0.10", "evalml class imbalance check: 0.10"),
+                await Conflicts(db, version.Id, version.LabeledCount, cancel),
+            ];
         var even = 1.0 / subject.Labels.Count;
         return
         [
@@ -62,7 +69,7 @@ internal static class DataFacts
         const string source = "evalml 100 rows a class, AutoTrain 5 examples a class";
         if (subject.Parts.Count == 0) return Fact.Unmeasured("D4", "Train rows of the rarest label", threshold, source, "Freeze a split on the Split page.");
         var least = subject.Parts.MinBy(p => p.Train)!;
-        return new("D4", "Train rows of the rarest label", $"{Say.Count(least.Train)} for “{least.Name}”", least.Train >= 100 ? Pass : least.Train >= 5 ? Warn : Block, threshold, source);
+        return new("D4", subject.HasSpans ? "Train rows of the rarest kind" : "Train rows of the rarest label", subject.HasSpans ? $"{Say.Count(least.Train)} of the kind “{least.Name}”, which is the rarest type in the text" : $"{Say.Count(least.Train)} for “{least.Name}”", least.Train >= 100 ? Pass : least.Train >= 5 ? Warn : Block, threshold, source);
     }
 
     private static async Task<Fact> Conflicts(StudioDb db, int versionId, int labelled, CancellationToken cancel)
@@ -73,7 +80,7 @@ internal static class DataFacts
               WHERE v.VersionId = {versionId} AND v.Label IS NOT NULL GROUP BY r.TextKey HAVING COUNT(DISTINCT v.Label) > 1)
             """, cancel);
         var share = labelled == 0 ? 0 : (double)rows / labelled;
-        return new("D7", "Same text, different labels", $"{Say.Count(rows, "row")} ({Say.Percent(share)}) {(rows == 1 ? "shares its" : "share their")} text with a row that carries another label",
+        return new("D7", "Same text, different labels", $"{Say.Count(rows, "row")} ({Say.Percent(share)}) {(rows == 1 ? "shares its" : "share their")} text with a row that is labelled otherwise",
             rows == 0 ? Pass : share <= 0.01 ? Warn : Block, "pass at 0, block above 1 %", "deepchecks ConflictingLabels 0");
     }
 

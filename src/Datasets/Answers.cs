@@ -8,6 +8,7 @@ public abstract class Answers
     public static Answers Of(TextTask task) => task switch
     {
         TextTask.SingleLabel => SingleLabelAnswers.All,
+        TextTask.TokenClassification => SpanAnswers.All,
         _ => throw new ArgumentOutOfRangeException(nameof(task)),
     };
 
@@ -23,11 +24,17 @@ public abstract class Answers
     /// Whether rows that are all in one stratum cannot be learned from.
     public virtual bool NeedsTwoStrata => false;
 
+    /// The text that a cell holds.
+    public virtual string Text(string cell) => cell;
+
     /// From a cell to what is stored, null where the cell says that there is no answer; or a sentence that says why it cannot be one.
     public abstract (string? Answer, string? Fault) Read(string cell, string column, string text);
 
     /// The names that a version counts in an answer; none for a task without names.
     public abstract IEnumerable<string> Names(string answer);
+
+    /// How an answer that holds a name is found in the label column: it is this text, or has it in it.
+    public virtual (string Text, bool IsWhole) Holding(string name) => (name, true);
 
     /// What a person reads.
     public virtual string Show(string answer) => answer;

@@ -1,13 +1,16 @@
+using FineTuneStudio.Engine.Training;
+
 namespace FineTuneStudio.Datasets;
 
 /// Guesses how a table is written: JSON lines or delimited, which delimiter and quote, with or without a header; and which column is what.
 internal static class DetectFormat
 {
     private const int SampleRows = 200;
-    private static readonly string[] TextNames = ["text", "sentence", "message", "utterance", "question", "content", "review", "body", "comment", "tweet", "description", "prompt", "input", "query"];
-    private static readonly string[] LabelNames = ["label", "category", "class", "intent", "target", "sentiment", "tag", "topic", "labels", "type"];
+    private static readonly string[] TextNames = ["text", "sentence", "message", "utterance", "question", "content", "review", "body", "comment", "tweet", "description", "prompt", "input", "query", "tokens", "words"];
+    private static readonly string[] LabelNames = ["label", "category", "class", "intent", "target", "sentiment", "tag", "topic", "labels", "type", "spans", "entities", "tags", "ner_tags"];
 
-    public static FileFormat Of(Stream file, string encoding, string fileName)
+    /// Files of tagged words are looked for only where a task needs them: to any other they are tables.
+    public static FileFormat Of(Stream file, string encoding, string fileName, TextTask task = TextTask.SingleLabel)
     {
         string head;
         using (var reader = ReadTable.Open(file, encoding))
@@ -20,6 +23,7 @@ internal static class DetectFormat
         if (extension is ".jsonl" or ".ndjson" || head.TrimStart()[0] == '{') return new(FileKind.JsonLines, encoding, HeaderRows: 0);
         if (head.TrimStart() is ['[', ..] start && start[1..].TrimStart() is ['{', ..])
             throw new DataFileException("This is one JSON array. Write one object a line instead (JSON lines), without the brackets around the whole.");
+        if (task == TextTask.TokenClassification && ConllReader.Detect(head) is var (separator, token, tag)) return new(FileKind.TaggedWords, encoding, separator, null, 0) { TokenColumn = token, TagColumn = tag };
         // The last row of the sample may be cut off.
         var cut = head.Length == 1 << 18 ? head[..(head.LastIndexOf('\n') + 1)] : head;
         var best = (Score: double.MinValue, Delimiter: ',', Quote: (char?)'"', Rows: new List<RawRow>());

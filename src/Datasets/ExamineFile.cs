@@ -1,3 +1,4 @@
+using FineTuneStudio.Engine.Training;
 using FineTuneStudio.Projects;
 using Microsoft.EntityFrameworkCore;
 
@@ -17,10 +18,11 @@ public sealed class ExamineFile(IDbContextFactory<StudioDb> databases, ProjectAc
     public async Task<Look> Handle(string projectId, int importId, FileFormat? chosen = null, CancellationToken cancel = default)
     {
         var import = await Find(projectId, importId, cancel);
+        var task = (await access.Require(projectId, Permission.UploadData, cancel)).Project.Task;
         return await Task.Run(() =>
         {
             using var file = File.OpenRead(receive.PathOf(import));
-            return See(import, file, chosen ?? (import.FormatJson is null ? null : FileFormat.FromJson(import.FormatJson)));
+            return See(import, file, task, chosen ?? (import.FormatJson is null ? null : FileFormat.FromJson(import.FormatJson)));
         }, cancel);
     }
 
@@ -37,7 +39,7 @@ public sealed class ExamineFile(IDbContextFactory<StudioDb> databases, ProjectAc
         }, cancel);
     }
 
-    internal static Look See(Import import, Stream file, FileFormat? chosen)
+    internal static Look See(Import import, Stream file, TextTask task, FileFormat? chosen)
     {
         var notices = new List<string>();
         var format = chosen;
@@ -48,10 +50,11 @@ public sealed class ExamineFile(IDbContextFactory<StudioDb> databases, ProjectAc
                 var encoding = DetectEncoding.Of(file);
                 if (encoding.Notice is not null) notices.Add(encoding.Notice);
                 if (encoding.Encoding is null) return new(import, null, [], new([]), [], notices, encoding.Problem);
-                format = DetectFormat.Of(file, encoding.Encoding, import.FileName);
+                format = DetectFormat.Of(file, encoding.Encoding, import.FileName, task);
             }
             var (columns, about) = ReadTable.Columns(file, format);
             notices.AddRange(about);
+            if (format.Kind == FileKind.TaggedWords) notices.Add($"Each line holds a word (column {format.TokenColumn}) and its tag (column {format.TagColumn}), and a blank line ends a sentence. A row is a sentence: its words joined by single blanks, with the spans that the tags mark.");
             var rows = ReadTable.Sample(file, format, columns, 200);
             var mapping = DetectFormat.Guess(columns, rows);
             if (import.MappingJson is { } kept && ColumnMapping.FromJson(kept) is var before && before.Columns.Select(c => c.Name).SequenceEqual(columns)) mapping = before;

@@ -3,11 +3,15 @@ using System.Text.Json.Serialization;
 
 namespace FineTuneStudio.Datasets;
 
-public enum FileKind { Delimited, JsonLines }
+public enum FileKind { Delimited, JsonLines, TaggedWords }
 
 /// How a file is read. Header rows: 0 means that the columns have no names; with more than one, the names of a column are joined.
+/// Of tagged words, one a line, TokenColumn and TagColumn say where the word and its tag stand, from 1; a blank as the delimiter stands for any run of blanks.
 public sealed record FileFormat(FileKind Kind, string Encoding, char Delimiter = ',', char? Quote = '"', int HeaderRows = 1)
 {
+    public int TokenColumn { get; init; } = 1;
+    public int TagColumn { get; init; } = 2;
+
     public string ToJson() => JsonSerializer.Serialize(this, Json);
     public static FileFormat FromJson(string json) => JsonSerializer.Deserialize<FileFormat>(json, Json)!;
     internal static readonly JsonSerializerOptions Json = new() { Converters = { new JsonStringEnumConverter() } };

@@ -1,3 +1,4 @@
+using FineTuneStudio.Engine.Training;
 using Microsoft.EntityFrameworkCore;
 
 namespace FineTuneStudio.Datasets;
@@ -13,8 +14,10 @@ public sealed class ImportFile(IDbContextFactory<StudioDb> databases, ReceiveFil
             ProjectId = projectId, FileName = fileName, Size = new FileInfo(path).Length, Received = new FileInfo(path).Length, State = ImportState.Received,
             StoredAs = Guid.NewGuid().ToString("N"), CreatedById = userId, CreatedAt = clock.GetUtcNow().UtcDateTime,
         };
+        TextTask task;
+        await using (var db = await databases.CreateDbContextAsync(cancel)) task = await db.Projects.Where(p => p.Id == projectId).Select(p => p.Task).SingleAsync(cancel);
         ExamineFile.Look look;
-        await using (var file = File.OpenRead(path)) look = ExamineFile.See(import, file, format);
+        await using (var file = File.OpenRead(path)) look = ExamineFile.See(import, file, task, format);
         if (look.Problem is not null) throw new DataFileException(look.Problem);
         import.FormatJson = look.Format!.ToJson();
         import.MappingJson = (mapping ?? look.Mapping).ToJson();

@@ -31,6 +31,7 @@ internal static class ReadTable
     /// The names of the columns and a sentence for each thing that had to be mended about them.
     public static (IReadOnlyList<string> Names, IReadOnlyList<string> Notices) Columns(Stream file, FileFormat format)
     {
+        if (format.Kind == FileKind.TaggedWords) return ([ConllReader.TextColumn, ConllReader.SpanColumn], []);
         using var reader = Open(file, format.Encoding);
         if (format.Kind == FileKind.JsonLines)
         {
@@ -83,6 +84,11 @@ internal static class ReadTable
             foreach (var row in Lines(reader)) yield return FromJson(row, columns);
             yield break;
         }
+        if (format.Kind == FileKind.TaggedWords)
+        {
+            foreach (var row in new ConllReader(reader, format).Rows()) yield return row;
+            yield break;
+        }
         foreach (var row in new DelimitedReader(reader, format.Delimiter, format.Quote).Rows().Skip(format.HeaderRows))
         {
             if (row.Fault is not null) { yield return row; continue; }
@@ -132,7 +138,7 @@ internal static class ReadTable
             switch (columns[i].Role)
             {
                 case ColumnRole.Text when string.IsNullOrWhiteSpace(cell): return (null, Refuse($"The text in “{columns[i].Name}” is empty."));
-                case ColumnRole.Text: text = cell; break;
+                case ColumnRole.Text: text = answers.Text(cell); break;
                 case ColumnRole.Label: at = i; break;
                 case ColumnRole.Attribute when cell.Length > 0: (attributes ??= [])[columns[i].Name] = cell; break;
             }

@@ -38,7 +38,8 @@ public sealed class ShowVersion(IDbContextFactory<StudioDb> databases, ProjectAc
     [Needs(Permission.ViewProject)]
     public async Task<Page> Rows(string projectId, int number, Filter filter, int page = 1, CancellationToken cancel = default)
     {
-        await access.Require(projectId, Permission.ViewProject, cancel);
+        var pass = await access.Require(projectId, Permission.ViewProject, cancel);
+        var filtered = Answers.Of(pass.Project.Task).Holding(filter.Label ?? "");
         await using var db = await databases.CreateDbContextAsync(cancel);
         var locked = Locked(db, projectId);
         var rows = from v in db.Versions
@@ -47,7 +48,7 @@ public sealed class ShowVersion(IDbContextFactory<StudioDb> databases, ProjectAc
                    join r in db.Rows on p.RowId equals r.Id
                    select new { r.Id, p.Position, r.Text, p.Label, r.AttributesJson, Locked = locked.Contains(r.Id) };
         if (filter.Unlabeled) rows = rows.Where(r => r.Label == null);
-        else if (!string.IsNullOrEmpty(filter.Label)) rows = rows.Where(r => r.Label == filter.Label && !r.Locked);
+        else if (!string.IsNullOrEmpty(filter.Label)) rows = filtered.IsWhole ? rows.Where(r => r.Label == filtered.Text && !r.Locked) : rows.Where(r => r.Label!.Contains(filtered.Text) && !r.Locked);
         if (!string.IsNullOrWhiteSpace(filter.Search))
         {
             var pattern = $"%{filter.Search.Trim().Replace("\\", "\\\\").Replace("%", "\\%").Replace("_", "\\_")}%";

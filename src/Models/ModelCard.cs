@@ -54,7 +54,7 @@ internal static class ModelCard
         Line();
         Line("## Data and training");
         Line();
-        Line($"- Data version {view.Version}, {Say.Count(view.Labels.Sum(l => l.Count), "labelled row")}.");
+        Line($"- Data version {view.Version}, {Say.Count(view.Labels.Sum(l => l.Count), view.Project.Task == TextTask.TokenClassification ? "labelled span" : "labelled row")}.");
         if (view.Report is { } used) Line($"- Split {used.Data.Split}, seed {used.Data.Seed}: {Say.Count(used.Data.Train)} train, {Say.Count(used.Data.Validation)} validation, {Say.Count(used.Data.Test)} test rows.");
         Line($"- Base model: {One(view.Base.Name)} ({view.Base.Architecture}, {Say.Count(view.Base.Parameters)} parameters), from {One(view.Base.Source)}; origin {view.Base.Origin.ToString().ToLowerInvariant()}{(view.Base.Origin == ModelOrigin.Pretrained ? "" : ", so it does not count as pretrained")}; licence {view.Base.License ?? "not stated"}.");
         Line("- Weights: one model.safetensors in F32, as training computes, whatever files and type the base model came in.");
@@ -64,12 +64,13 @@ internal static class ModelCard
         Line();
         Line("## Limits");
         Line();
-        Line($"- It reads at most {recipe.MaxLength} tokens of a text; the rest is cut off.");
+        Line(view.Project.Task == TextTask.TokenClassification ? $"- It reads {recipe.MaxLength} tokens at once; longer texts were measured in windows that overlap by a quarter."
+            : $"- It reads at most {recipe.MaxLength} tokens of a text; the rest is cut off.");
         Line(Limit(view.Project.Task));
         Line("- Its numbers hold for texts like those it was measured on; elsewhere they may be lower.");
         if (view.Report is { } report)
             foreach (var score in report.Model.PerLabel.Where(s => s.Support > 0).OrderBy(s => s.F1).Take(3))
-                Line($"- Weak at `{One(report.Labels[score.Label])}`: F1 {Say.Score(score.F1)} on {Say.Count(score.Support, "test row")}.");
+                Line($"- Weak at `{One(report.Labels[score.Label])}`: F1 {Say.Score(score.F1)} on {Say.Count(score.Support, view.Project.Task == TextTask.TokenClassification ? "true span" : "test row")}.");
         Line();
         Line("## Fingerprints (SHA-256)");
         Line();
@@ -97,12 +98,14 @@ internal static class ModelCard
     private static string Pipeline(TextTask task) => task switch
     {
         TextTask.SingleLabel => "text-classification",
+        TextTask.TokenClassification => "token-classification",
         _ => throw new ArgumentOutOfRangeException(nameof(task)),
     };
 
     private static string Does(ReadModel.View view) => view.Project.Task switch
     {
         TextTask.SingleLabel => $"Answers one of {Say.Count(view.Labels.Count, "label")} for a text: {Names(view)}.",
+        TextTask.TokenClassification => $"Marks spans of {Say.Count(view.Labels.Count, "type")} in a text: {Names(view)}. Its labels are O, and B- and I- of each type; the first token of each word carries the word's label.",
         _ => throw new ArgumentOutOfRangeException(nameof(view)),
     };
 
@@ -111,6 +114,7 @@ internal static class ModelCard
     private static string Limit(TextTask task) => task switch
     {
         TextTask.SingleLabel => "- It always answers one of its labels, also for a text that fits none.",
+        TextTask.TokenClassification => "- Spans begin and end with words, and no two overlap. Text was made of words joined by single blanks where its files came as tagged words.",
         _ => throw new ArgumentOutOfRangeException(nameof(task)),
     };
 

@@ -9,6 +9,7 @@ public static class ModelsSlice
         services.AddHostedService(s => s.GetRequiredService<ScoringDesk>());
         services.AddScoped<ReadModel>();
         services.AddScoped<TryModel>();
+        services.AddScoped<TrySpans>();
         services.AddScoped<ScoreFile>();
         services.AddScoped<DownloadModel>();
     }

@@ -13,6 +13,7 @@ internal abstract class ScoreTexts : IDisposable
     internal static ScoreTexts Load(TextTask task, string folder) => task switch
     {
         TextTask.SingleLabel => new OfLabels(TextClassifier.Load(folder)),
+        TextTask.TokenClassification => new OfSpans(SpanTagger.Load(folder)),
         _ => throw new ArgumentOutOfRangeException(nameof(task)),
     };
 
@@ -24,6 +25,17 @@ internal abstract class ScoreTexts : IDisposable
     public abstract void Dispose();
 
     internal static string Number(float number) => number.ToString("0.######", CultureInfo.InvariantCulture);
+
+    private sealed class OfSpans(SpanTagger tagger) : ScoreTexts
+    {
+        internal override IReadOnlyList<string> Columns => ["predicted spans"];
+
+        internal override IReadOnlyList<Score> Handle(IReadOnlyList<string> texts, int maxLength, CancellationToken cancel) => [.. tagger.Predict(texts, maxLength).Zip(texts, (found, text) =>
+            new Score([DownloadRejected.Cell(FoundSpans.ToJson(text, found, tagger.Types))],
+                found.Count == 0 ? "no span" : string.Join(", ", found.Select(f => $"{tagger.Types[f.Span.Label]}: {text[f.Span.Start..f.Span.End]}")), found.Count == 0 ? null : found.Min(f => f.Probability)))];
+
+        public override void Dispose() => tagger.Dispose();
+    }
 
     private sealed class OfLabels(TextClassifier classifier) : ScoreTexts
     {

@@ -6,23 +6,27 @@ namespace FineTuneStudio.Projects;
 public static class TaskWords
 {
     /// The tasks with which the whole road can be walked, from upload to a signed model.
-    public static IReadOnlyList<TextTask> Offered { get; } = [TextTask.SingleLabel];
+    public static IReadOnlyList<TextTask> Offered { get; } = [TextTask.SingleLabel, TextTask.TokenClassification];
 
     public static string Title(TextTask task) => task switch
     {
         TextTask.SingleLabel => "One label for each text",
+        TextTask.TokenClassification => "Spans in each text",
         _ => throw new ArgumentOutOfRangeException(nameof(task)),
     };
 
     public static string Help(TextTask task) => task switch
     {
         TextTask.SingleLabel => "Single-label classification: which team a message goes to, what a review feels like.",
+        TextTask.TokenClassification => "Token classification: names of people and places, dates, amounts, each marked where it stands.",
         _ => throw new ArgumentOutOfRangeException(nameof(task)),
     };
 
     public static string Help(Metric metric) => metric switch
     {
         Metric.MacroF1 => "every label counts the same, rare ones too",
+        Metric.EntityF1 => "a span counts only with its exact start, end and label",
+        Metric.WordAccuracy => "share of words with the right tag; most words are outside every span",
         Metric.Accuracy => "share of texts with the right label",
         _ => throw new ArgumentOutOfRangeException(nameof(metric)),
     };

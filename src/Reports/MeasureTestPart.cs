@@ -37,7 +37,7 @@ internal sealed record TestPart(TextTask Task, Metric Metric, int RunNumber, str
 }
 
 /// What was measured. Baselines are on the same rows, their differences paired.
-internal sealed record TestNumbers(Scores Model, int[][] Confusion, IReadOnlyList<Baseline> Baselines, IReadOnlyList<Mistake> Mistakes, int MistakeCount);
+internal sealed record TestNumbers(Scores Model, int[][] Confusion, IReadOnlyList<Baseline> Baselines, IReadOnlyList<Mistake> Mistakes, int MistakeCount, SpanNumbers? Spans = null);
 
 /// The numbers of a report: the fine-tuned model and simple baselines on the same test rows.
 internal abstract class MeasureTestPart
@@ -45,6 +45,7 @@ internal abstract class MeasureTestPart
     internal static MeasureTestPart Of(TextTask task) => task switch
     {
         TextTask.SingleLabel => new MeasureSingleLabel(),
+        TextTask.TokenClassification => new MeasureSpans(),
         _ => throw new ArgumentOutOfRangeException(nameof(task)),
     };
 

@@ -15,7 +15,7 @@ public sealed record ReportBody(
     string Project, string Purpose, Metric Metric, double Goal, int Run, string LaunchedBy, string BuiltBy,
     DataUsed Data, BaseUsed Base, string RecipeJson, int BestStep, IReadOnlyList<string> Labels,
     Scores Model, int[][] Confusion, IReadOnlyList<Baseline> Baselines, IReadOnlyList<Mistake> Mistakes, int MistakeCount,
-    FitVerdict? Fit, MeasuredChecklist Checklist, int TestLooks, Fingerprints Fingerprints, TextTask Task = TextTask.SingleLabel)
+    FitVerdict? Fit, MeasuredChecklist Checklist, int TestLooks, Fingerprints Fingerprints, TextTask Task = TextTask.SingleLabel, SpanNumbers? Spans = null)
 {
     private static readonly JsonSerializerOptions Json = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, Converters = { new JsonStringEnumConverter() } };
 

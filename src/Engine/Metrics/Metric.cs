@@ -17,6 +17,12 @@ public enum Metric
 
     /// <summary>The share of answer tokens that the model holds for the likeliest, given the prompt and the tokens before.</summary>
     TokenAccuracy,
+
+    /// <summary>F1 over whole labelled spans of all texts together: start, end and label must be right.</summary>
+    EntityF1,
+
+    /// <summary>The share of words with the right tag, also of those outside every span.</summary>
+    WordAccuracy,
 }
 
 /// <summary>What is known of a metric whatever it measures.</summary>
@@ -27,6 +33,8 @@ public static class MetricFacts
     {
         Metric.MacroF1 => "macro-F1",
         Metric.Accuracy => "accuracy",
+        Metric.EntityF1 => "entity F1",
+        Metric.WordAccuracy => "word accuracy",
         Metric.ValidationLoss => "validation loss",
         Metric.Perplexity => "perplexity",
         Metric.TokenAccuracy => "next-token accuracy",

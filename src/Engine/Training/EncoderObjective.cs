@@ -15,11 +15,12 @@ internal abstract class EncoderObjective<TTexts> : Objective where TTexts : Toke
     private Tokenizer? tokenizer;
 
     /// <param name="labels">Names of the head's outputs.</param>
-    protected EncoderObjective(RunRecipe recipe, string baseFolder, IReadOnlyList<string> labels)
+    /// <param name="head">What the head is put on.</param>
+    protected EncoderObjective(RunRecipe recipe, string baseFolder, IReadOnlyList<string> labels, EncoderHead head = EncoderHead.Sequence)
     {
         (Recipe, this.baseFolder, Labels) = (recipe, baseFolder, labels);
         CheckSizes(recipe, EncoderConfig.Read(baseFolder));
-        (Classifier, Weights, newHead) = LoadClassifier.ForTraining(baseFolder, labels, recipe.Dropout, recipe.Seed);
+        (Classifier, Weights, newHead) = LoadClassifier.ForTraining(baseFolder, labels, recipe.Dropout, recipe.Seed, head);
         if (recipe.TrainableLayers != TrainableLayers.All) TrainOnlyHeadAnd(recipe.TrainableLayers == TrainableLayers.LastBlocks ? recipe.LastBlocks : 0);
     }
 
@@ -78,7 +79,7 @@ internal abstract class EncoderObjective<TTexts> : Objective where TTexts : Toke
 
     protected abstract Evaluation Measure(TTexts texts, IEnumerable<int[]> batches);
 
-    /// <summary>The head's output for rows: float32, [rows, labels] of a sequence.</summary>
+    /// <summary>The head's output for rows: float32, [rows, labels], or [rows, length, labels] where it is on each token.</summary>
     protected Tensor Logits(TokenizedTexts texts, int[] rows)
     {
         var (ids, mask) = texts.Batch(rows);

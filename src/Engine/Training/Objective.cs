@@ -25,6 +25,7 @@ internal abstract class Objective : IDisposable
     {
         TextTask.SingleLabel => new SingleLabelObjective(recipe, baseFolder, labels),
         TextTask.Generation => new GenerationObjective(recipe, baseFolder),
+        TextTask.TokenClassification => new TokenTagObjective(recipe, baseFolder, labels),
         _ => throw new ArgumentOutOfRangeException(nameof(task)),
     };
 
@@ -36,6 +37,7 @@ internal abstract class Objective : IDisposable
         {
             case TextTask.SingleLabel: SingleLabelObjective.Check(job); break;
             case TextTask.Generation: GenerationObjective.Check(job); break;
+            case TextTask.TokenClassification: TokenTagObjective.Check(job); break;
             default: throw new ArgumentOutOfRangeException(nameof(job));
         }
     }

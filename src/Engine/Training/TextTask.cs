@@ -10,6 +10,9 @@ public enum TextTask
 
     /// <summary>A text of its own, written to a prompt.</summary>
     Generation,
+
+    /// <summary>Stretches of it, each with a label.</summary>
+    TokenClassification,
 }
 
 /// <summary>What is known of a task whatever the data.</summary>
@@ -20,6 +23,7 @@ public static class TextTasks
     {
         TextTask.SingleLabel => [Metric.MacroF1, Metric.Accuracy],
         TextTask.Generation => [Metric.Perplexity, Metric.TokenAccuracy],
+        TextTask.TokenClassification => [Metric.EntityF1, Metric.WordAccuracy],
         _ => throw new ArgumentOutOfRangeException(nameof(task)),
     };
 }

@@ -1,4 +1,5 @@
 using System.Globalization;
+using FineTuneStudio.Engine.Text;
 
 namespace FineTuneStudio.Engine.Training;
 
@@ -21,4 +22,10 @@ public sealed record LabeledText(long RowId, string Text, int Label) : TrainingE
 public sealed record AnsweredPrompt(long RowId, string Text, string Answer) : TrainingExample(RowId, Text)
 {
     internal override string Answered => Answer;
+}
+
+/// <summary>A text with labelled spans that do not overlap; their labels are indexes into the job's labels.</summary>
+public sealed record SpannedText(long RowId, string Text, IReadOnlyList<TextSpan> Spans) : TrainingExample(RowId, Text)
+{
+    internal override string Answered => string.Join(';', Spans.Select(s => string.Create(CultureInfo.InvariantCulture, $"{s.Start}-{s.End}:{s.Label}")));
 }

@@ -1,3 +1,4 @@
+using FineTuneStudio.Engine.Training;
 using System.Text;
 using FineTuneStudio.Datasets;
 
@@ -8,7 +9,7 @@ internal static class Tables
 {
     public static MemoryStream File(string text, Encoding? encoding = null) => new((encoding ?? new UTF8Encoding(false)).GetBytes(text));
 
-    public static ExamineFile.Look See(Stream file, string name = "file.csv", FileFormat? format = null) => ExamineFile.See(NewImport(name), file, format);
+    public static ExamineFile.Look See(Stream file, string name = "file.csv", FileFormat? format = null, TextTask task = TextTask.SingleLabel) => ExamineFile.See(NewImport(name), file, task, format);
 
     public static (List<ReadRow> Rows, List<Rejection> Rejected, ExamineFile.Look Look) Read(Stream file, string name = "file.csv", FileFormat? format = null, Func<ColumnMapping, ColumnMapping>? map = null)
     {
