@@ -27,6 +27,7 @@ internal static class DataFacts
             share <= 0.01 ? Pass : share <= 0.05 ? Warn : Block, "pass up to 1 %, block above 5 %", "deepchecks DataDuplicates 0.05"));
         facts.Add(await Conflicts(db, version.Id, version.LabeledCount, cancel));
         facts.Add(await Rejected(db, version.Id, cancel));
+        if (!Answers.Of(subject.Project.Task).HasReview) return facts;
         var looked = await One(db, $"SELECT COUNT(DISTINCT RowId) AS Value FROM (SELECT d.RowId FROM Decisions d JOIN VersionRows v ON v.RowId = d.RowId AND v.VersionId = {version.Id} GROUP BY d.VersionId, d.RowId HAVING SUM(d.Kind = 'Label') > SUM(d.Kind = 'Undo'))", cancel);
         facts.Add(new("D1b", "Labels looked at by a person", $"{Say.Count(looked, "row")} of this version {(looked == 1 ? "has" : "have")} a decision from the review", looked >= 50 ? Pass : Warn, "pass from 50 reviewed rows", "our own, after the sample size of a label audit",
             looked >= 50 ? null : "Decide on rows in Review; a random sample of 50 already shows how good the labels are."));
