@@ -7,7 +7,7 @@ public static class ModelFiles
 {
     private static readonly HashSet<string> Known = new(StringComparer.Ordinal)
     {
-        "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+        "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja", "generation_config.json",
         "vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model", "tokenizer.model", "spiece.model", "sentencepiece.model", "model.safetensors.index.json", "README.md", "LICENSE", "LICENSE.txt", "LICENSE.md",
     };
 

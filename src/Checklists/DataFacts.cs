@@ -1,4 +1,5 @@
 using FineTuneStudio.Datasets;
+using FineTuneStudio.Engine.Training;
 using FineTuneStudio.Projects;
 using FineTuneStudio.Ui;
 using Microsoft.EntityFrameworkCore;
@@ -16,17 +17,19 @@ internal static class DataFacts
         if (subject.Version is not { } version) return [Fact.Unmeasured("D5", "Labelled rows", "pass from 50", "our own", Import)];
         var facts = new List<Fact>
         {
-            new("D5", "Labelled rows", $"{Say.Count(version.LabeledCount)} of {Say.Count(version.RowCount, "row")} in version {version.Number} carry a label; {Say.Count(version.RowCount - version.LabeledCount)} do not",
+            new("D5", "Labelled rows", $"{Say.Count(version.LabeledCount)} of {Say.Count(version.RowCount, "row")} in version {version.Number} carry {(subject.Project.Task == TextTask.Generation ? "an answer" : "a label")}; {Say.Count(version.RowCount - version.LabeledCount)} do not",
                 version.LabeledCount < 50 ? Block : version.LabeledCount < version.RowCount ? Warn : Pass, "block under 50 labelled rows, warn while rows are unlabelled", "deepchecks and Ludwig size checks; limit our own"),
-            Smallest(subject),
         };
+        var labels = subject.Project.Task != TextTask.Generation;
+        if (labels) facts.Add(Smallest(subject));
         var distinct = await One(db, $"SELECT COUNT(DISTINCT r.TextKey) AS Value FROM VersionRows v JOIN Rows r ON r.Id = v.RowId WHERE v.VersionId = {version.Id}", cancel);
         var repeated = version.RowCount - distinct;
         var share = version.RowCount == 0 ? 0 : (double)repeated / version.RowCount;
         facts.Add(new("D6", "Exact duplicates", $"{Say.Count(repeated)} of {Say.Count(version.RowCount, "row")} ({Say.Percent(share)}) {(repeated == 1 ? "repeats" : "repeat")} another row's text",
             share <= 0.01 ? Pass : share <= 0.05 ? Warn : Block, "pass up to 1 %, block above 5 %", "deepchecks DataDuplicates 0.05"));
-        facts.Add(await Conflicts(db, version.Id, version.LabeledCount, cancel));
+        if (labels) facts.Add(await Conflicts(db, version.Id, version.LabeledCount, cancel));
         facts.Add(await Rejected(db, version.Id, cancel));
+        // What no page reviews cannot be asked for.
         if (!Answers.Of(subject.Project.Task).HasReview) return facts;
         var looked = await One(db, $"SELECT COUNT(DISTINCT RowId) AS Value FROM (SELECT d.RowId FROM Decisions d JOIN VersionRows v ON v.RowId = d.RowId AND v.VersionId = {version.Id} GROUP BY d.VersionId, d.RowId HAVING SUM(d.Kind = 'Label') > SUM(d.Kind = 'Undo'))", cancel);
         facts.Add(new("D1b", "Labels looked at by a person", $"{Say.Count(looked, "row")} of this version {(looked == 1 ? "has" : "have")} a decision from the review", looked >= 50 ? Pass : Warn, "pass from 50 reviewed rows", "our own, after the sample size of a label audit",
@@ -36,6 +39,7 @@ internal static class DataFacts
 
     internal static async Task<IReadOnlyList<Fact>> Balance(StudioDb db, ChecklistSubject subject, CancellationToken cancel)
     {
+        if (subject.Project.Task == TextTask.Generation) return [Answered(subject)];
         const string ratio = "warn under 0.10, block when the label also has under 100 train rows";
         if (subject.Version is not { } version || subject.Labels.Count == 0) return [Fact.Unmeasured("D3", "Imbalance ratio", ratio, "evalml class imbalance check", Import)];
         int most = subject.Labels.Max(l => l.Count), labelled = subject.Labels.Sum(l => l.Count);
@@ -62,6 +66,15 @@ internal static class DataFacts
                 subject.Project.Metric == Metric.MacroF1 || smallest >= 0.5 * even ? Pass : smallest < 0.1 * even ? Block : Warn, "warn for accuracy when the rarest label has under half an even share", "Google's guide on imbalanced data; limit our own"),
             await Conflicts(db, version.Id, version.LabeledCount, cancel),
         ];
+    }
+
+    private static Fact Answered(ChecklistSubject subject)
+    {
+        const string threshold = "pass up to 5 %, block above 95 %";
+        if (subject.Version is not { } version) return Fact.Unmeasured("D8", "Prompts without an answer", threshold, "deepchecks 0.05, evalml 0.95", Import);
+        var missing = version.RowCount - version.LabeledCount;
+        var share = version.RowCount == 0 ? 1 : (double)missing / version.RowCount;
+        return new("D8", "Prompts without an answer", $"{Say.Count(missing)} of {Say.Count(version.RowCount, "row")} ({Say.Percent(share)})", share <= 0.05 ? Pass : share > 0.95 ? Block : Warn, threshold, "deepchecks 0.05, evalml 0.95");
     }
 
     private static Fact Smallest(ChecklistSubject subject)

@@ -42,7 +42,7 @@ public sealed record FitVerdict(FactState State, string Sentence, int? Step, dou
             var kept = best is null ? "" : best.Step <= step ? $" The best checkpoint, at step {Say.Count(best.Step)}, is from before." : $" The best checkpoint, at step {Say.Count(best.Step)}, is from after: look at the gap before you rely on it.";
             return new(loss >= 5 || strip >= 3 ? Block : Warn, $"Over-fitting since step {Say.Count(step)}: the model goes on learning the train part and no longer gets better on the validation part.{kept}", step, gap, loss, longest);
         }
-        var gain = metric == Metric.ValidationLoss ? (double?)null : (last.TrainSampleMetric - majorityScore) / (1 - majorityScore);
+        var gain = metric is Metric.ValidationLoss or Metric.Perplexity or Metric.TokenAccuracy ? (double?)null : (last.TrainSampleMetric - majorityScore) / (1 - majorityScore);
         if (gain < 0.30) return new(Warn, "Under-fitting: even on the train part the model is barely better than guessing. Train longer, with a higher learning rate, or with more layers.", last.Step, gap, loss, longest);
         if (StillLearning(evaluations)) return new(Warn, $"Still learning when it ended at step {Say.Count(last.Step)}: the train loss was falling. Train for more epochs.", last.Step, gap, loss, longest);
         return new(gap > 0.10 ? Warn : Pass, gap > 0.10 ? "Not over-fitting by its losses, but the gap between train and validation is wide." : "Healthy: train and validation move together.", null, gap, loss, longest);
@@ -60,7 +60,7 @@ public sealed record FitVerdict(FactState State, string Sentence, int? Step, dou
     private static double? Gap1(RunEvaluation e, Metric metric)
     {
         if (metric == Metric.ValidationLoss || e.TrainSampleMetric == 0) return null;
-        return (e.TrainSampleMetric - e[metric]) / Math.Abs(e.TrainSampleMetric);
+        return (metric.IsHigherBetter() ? e.TrainSampleMetric - e[metric] : e[metric] - e.TrainSampleMetric) / Math.Abs(e.TrainSampleMetric);
     }
 
     internal static (IReadOnlyList<Fact> Monitor, IReadOnlyList<Fact> NotIgnored) Facts(ChecklistSubject subject, IReadOnlyList<RunStep> steps)
@@ -76,8 +76,8 @@ public sealed record FitVerdict(FactState State, string Sentence, int? Step, dou
         return (
         [
             verdict.Gap is { } gap
-                ? new("M1", "Gap between train sample and validation", $"{Say.Percent(gap)} at step {Say.Count(last.Step)}: {name} {Say.Score(last.TrainSampleMetric)} on the train sample, {Say.Score(Goodness(last))} on validation", gap <= 0.05 ? Pass : gap <= 0.10 ? Warn : Block, m1, "deepchecks 0.10, MLflow 0.05")
-                : Fact.Unmeasured("M1", "Gap between train sample and validation", m1, "deepchecks 0.10, MLflow 0.05", "Choose macro-F1 or accuracy as the run's metric."),
+                ? new("M1", "Gap between train sample and validation", $"{Say.Percent(gap)} at step {Say.Count(last.Step)}: {name} {Say.Score(last.TrainSampleMetric)} on the train sample, {Say.Score(Math.Abs(Goodness(last)))} on validation", gap <= 0.05 ? Pass : gap <= 0.10 ? Warn : Block, m1, "deepchecks 0.10, MLflow 0.05")
+                : Fact.Unmeasured("M1", "Gap between train sample and validation", m1, "deepchecks 0.10, MLflow 0.05", "Choose another metric than the validation loss for the run."),
             new("M2", "Validation loss above its lowest", $"{Say.Number(Math.Round(verdict.GeneralisationLoss, 1))} % at the last evaluation", verdict.GeneralisationLoss < 2 ? Pass : verdict.GeneralisationLoss < 5 ? Warn : Block, "pass under 2 %, block from 5 %", "Prechelt 1998, GL"),
             new("M3", "Validation loss up while train loss down", $"{Say.Count(verdict.RisingStrip, "evaluation")} in a row at most", verdict.RisingStrip <= 1 ? Pass : verdict.RisingStrip == 2 ? Warn : Block, "pass up to 1, block from 3", "Prechelt 1998, UP"),
         ],

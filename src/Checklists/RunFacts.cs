@@ -34,14 +34,17 @@ internal static class RunFacts
 
     internal static IReadOnlyList<Fact> NotFromScratch(ChecklistSubject subject)
     {
-        const string declared = "pass for a declared pretrained model", band = "pass from 1e-6 to 1e-4, block above ten times that";
+        const string declared = "pass for a declared pretrained model";
+        // Adapters start at nothing and bear ten times the rate.
+        var (adapters, least, most) = subject.Recipe?.Method is not (null or TrainingMethod.Full) ? (true, 1e-5, 1e-3) : (false, 1e-6, 1e-4);
+        var band = adapters ? "with adapters: pass from 1e-5 to 1e-3, block above ten times that" : "pass from 1e-6 to 1e-4, block above ten times that";
         if (subject.Run is null || subject.BaseModel is not { } model || subject.Recipe is not { } recipe)
             return [Fact.Unmeasured("origin", "Origin of the base model", declared, "declared at import", LaunchRun), Fact.Unmeasured("P5", "Learning rate for fine-tuning", band, "defaults of other fine-tuning tools", LaunchRun)];
         var origin = new Fact("origin", "Origin of the base model", $"{model.Name}: {Origin(model.Origin)}", model.Origin == ModelOrigin.Pretrained ? Pass : Warn, declared, "declared at import, never guessed from a name");
         var rate = recipe.LearningRate;
         if (model.Origin != ModelOrigin.Pretrained)
             return [origin, new("P5", "Learning rate for fine-tuning", $"{Say.Number(rate)}; the usual band is for pretrained weights, and these are not", Warn, band, "defaults of other fine-tuning tools")];
-        return [origin, new("P5", "Learning rate for fine-tuning", Say.Number(rate), rate is >= 1e-6 and <= 1e-4 ? Pass : rate > 1e-3 ? Block : Warn, band, "defaults of other fine-tuning tools")];
+        return [origin, new("P5", "Learning rate for fine-tuning", Say.Number(rate), rate >= least && rate <= most ? Pass : rate > (adapters ? 1e-2 : 1e-3) ? Block : Warn, band, "defaults of other fine-tuning tools")];
     }
 
     internal static async Task<(IReadOnlyList<Fact> Experiment, IReadOnlyList<Fact> NoDefaults)> Tried(StudioDb db, ChecklistSubject subject, CancellationToken cancel)

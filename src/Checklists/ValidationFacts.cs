@@ -48,8 +48,11 @@ internal static class ValidationFacts
             new("V1", "Train, validation and test exist", $"Split {split.Number}: {Say.Count(train)} train, {Say.Count(validation)} validation, {Say.Count(test)} test rows", validation == 0 || train == 0 ? Block : test == 0 ? Warn : Pass, "block without validation rows, warn without test rows", "arithmetic"),
             new("V2", "The test part is large enough", test == 0 ? "There is no test row" : $"With {Say.Count(test, "test row")} a share is known to ± {Say.Number(Math.Round(half * 100, 1))} points", half <= 0.03 ? Pass : half <= 0.10 ? Warn : Block, sizes, "Wilson interval; deepchecks 100 test rows"),
             new("V5", "No text on both sides", $"{Say.Count(leaked, "held-out row")} {(leaked == 1 ? "has" : "have")} the same text as a train row", leaked == 0 ? Pass : Block, "block above 0", "deepchecks index leakage 0"),
-            new("V9", "Train and test have the same labels in the same shares", $"Cramér's V {Say.Score(drift)} (0 is the same)", drift < 0.15 ? Pass : drift <= 0.3 ? Warn : Block, "pass under 0.15, block above 0.3", "deepchecks label drift 0.15"),
-            new("V10", "Every test label was trained on", unseen.Count == 0 ? "Yes" : $"{Say.Count(unseen.Count, "label")} in the test part {(unseen.Count == 1 ? "has" : "have")} no train row: {string.Join(", ", unseen.Take(5))}", unseen.Count == 0 ? Pass : Block, "block above 0", "deepchecks new label 0"),
+            .. subject.Project.Task == TextTask.Generation ? Array.Empty<Fact>() :
+            [
+                new("V9", "Train and test have the same labels in the same shares", $"Cramér's V {Say.Score(drift)} (0 is the same)", drift < 0.15 ? Pass : drift <= 0.3 ? Warn : Block, "pass under 0.15, block above 0.3", "deepchecks label drift 0.15"),
+                new("V10", "Every test label was trained on", unseen.Count == 0 ? "Yes" : $"{Say.Count(unseen.Count, "label")} in the test part {(unseen.Count == 1 ? "has" : "have")} no train row: {string.Join(", ", unseen.Take(5))}", unseen.Count == 0 ? Pass : Block, "block above 0", "deepchecks new label 0"),
+            ],
         ];
     }
 

@@ -9,6 +9,7 @@ public abstract class Answers
     {
         TextTask.SingleLabel => SingleLabelAnswers.All,
         TextTask.TokenClassification => SpanAnswers.All,
+        TextTask.Generation => GenerationAnswers.All,
         _ => throw new ArgumentOutOfRangeException(nameof(task)),
     };
 
@@ -17,6 +18,12 @@ public abstract class Answers
 
     /// What the mapping calls the column that holds them: Label.
     public abstract string Role { get; }
+
+    /// What the mapping calls the column that the model reads.
+    public virtual string TextRole => "Text";
+
+    /// Whether a further column can be added to the text.
+    public virtual bool HasContext => false;
 
     /// What a split keeps the shares of, one of them: a label, a range of values.
     public abstract string Stratum { get; }
@@ -29,6 +36,12 @@ public abstract class Answers
 
     /// From a cell to what is stored, null where the cell says that there is no answer; or a sentence that says why it cannot be one.
     public abstract (string? Answer, string? Fault) Read(string cell, string column, string text);
+
+    /// The row as it is kept, once all its cells are read; or a sentence that says why it cannot be.
+    public virtual (string Text, string? Answer, string? Fault) Settle(string text, string? context, string? answer, bool hasAnswerColumn) => (text, answer, null);
+
+    /// What the columns are, where their names alone tell; null leaves it to a look at the rows.
+    public virtual ColumnMapping? Guess(IReadOnlyList<string> columns) => null;
 
     /// The names that a version counts in an answer; none for a task without names.
     public abstract IEnumerable<string> Names(string answer);

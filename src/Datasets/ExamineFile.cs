@@ -56,7 +56,7 @@ public sealed class ExamineFile(IDbContextFactory<StudioDb> databases, ProjectAc
             notices.AddRange(about);
             if (format.Kind == FileKind.TaggedWords) notices.Add($"Each line holds a word (column {format.TokenColumn}) and its tag (column {format.TagColumn}), and a blank line ends a sentence. A row is a sentence: its words joined by single blanks, with the spans that the tags mark.");
             var rows = ReadTable.Sample(file, format, columns, 200);
-            var mapping = DetectFormat.Guess(columns, rows);
+            var mapping = Answers.Of(task).Guess(columns) ?? DetectFormat.Guess(columns, rows);
             if (import.MappingJson is { } kept && ColumnMapping.FromJson(kept) is var before && before.Columns.Select(c => c.Name).SequenceEqual(columns)) mapping = before;
             return new(import, format, columns, mapping, [.. rows.Take(PreviewRows)], notices, rows.Count == 0 ? HeaderOnly : null);
         }
@@ -104,12 +104,17 @@ public sealed class ExamineFile(IDbContextFactory<StudioDb> databases, ProjectAc
     internal static IReadOnlyList<string> Warnings(int rows, int unlabeled, IReadOnlyList<LabelCount> labels, Answers answers, ColumnMapping? mapping = null)
     {
         var warnings = new List<string>();
-        if (mapping is not null && mapping.Columns.All(c => c.Role != ColumnRole.Label)) warnings.Add("No column is marked as the label: every row is imported as unlabelled and waits in the review.");
-        else if (unlabeled == rows && rows > 0) warnings.Add("No row has a label: every row is imported as unlabelled and waits in the review.");
+        var role = answers.Role.ToLowerInvariant();
+        var then = answers.HasReview ? "every row is imported as unlabelled and waits in the review" : "no row could be learned from";
+        if (unlabeled == rows && mapping is not null && mapping.Columns.All(c => c.Role != ColumnRole.Label)) warnings.Add($"No column is marked as the {role}: {then}.");
+        else if (unlabeled == rows && rows > 0) warnings.Add($"No row has {(role is ['a' or 'e' or 'i' or 'o' or 'u', ..] ? "an" : "a")} {role}: {then}.");
+        else if (unlabeled > 0 && !answers.HasReview) warnings.Add($"{Rows(unlabeled)} without {(role is ['a' or 'e' or 'i' or 'o' or 'u', ..] ? "an" : "a")} {role}: they come in, but neither training nor a report uses them.");
         if (labels.Count == 1 && answers.NeedsTwoStrata) warnings.Add($"All labelled rows carry the one label “{labels[0].Name}”; a model needs at least two to learn a difference.");
         if (labels.Count > 50 && labels.Count > (rows - unlabeled) / 2) warnings.Add($"There are {labels.Count} labels for {rows - unlabeled} labelled rows; is the label column the right one?");
         return warnings;
     }
+
+    private static string Rows(int count) => count == 1 ? "1 row is" : string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{count:N0} rows are");
 
     private async Task<Import> Find(string projectId, int importId, CancellationToken cancel)
     {

@@ -17,7 +17,8 @@ public sealed record FileFormat(FileKind Kind, string Encoding, char Delimiter =
     internal static readonly JsonSerializerOptions Json = new() { Converters = { new JsonStringEnumConverter() } };
 }
 
-public enum ColumnRole { Ignored, Text, Label, Attribute }
+/// Context is added to the text, for tasks that have it.
+public enum ColumnRole { Ignored, Text, Label, Attribute, Context }
 
 public sealed record ColumnUse(string Name, ColumnRole Role);
 
@@ -46,6 +47,8 @@ public sealed record ColumnMapping(IReadOnlyList<ColumnUse> Columns)
         if (texts.Count > 1) faults.Add($"{texts.Count} columns are marked as the text ({string.Join(", ", texts.Select(c => $"“{c.Name}”"))}); leave one.");
         var labels = Columns.Where(c => c.Role == ColumnRole.Label).ToList();
         if (labels.Count > 1) faults.Add($"{labels.Count} columns are marked as the label ({string.Join(", ", labels.Select(c => $"“{c.Name}”"))}); a row has one label, leave one.");
+        var contexts = Columns.Where(c => c.Role == ColumnRole.Context).ToList();
+        if (contexts.Count > 1) faults.Add($"{contexts.Count} columns are to be added to the text ({string.Join(", ", contexts.Select(c => $"“{c.Name}”"))}); leave one.");
         return faults;
     }
 

@@ -124,8 +124,8 @@ internal static class ReadTable
     public static (ReadRow? Row, Rejection? Rejection) Take(RawRow raw, IReadOnlyList<ColumnUse> columns, Answers answers)
     {
         if (raw.Fault is not null) return (null, new(raw.Line, raw.Column, raw.Found, raw.Fault));
-        string? text = null, label = null;
-        var at = -1;
+        string? text = null, label = null, context = null;
+        var (at, textAt) = (-1, 0);
         Dictionary<string, string>? attributes = null;
         for (var i = 0; i < columns.Count; i++)
         {
@@ -138,7 +138,8 @@ internal static class ReadTable
             switch (columns[i].Role)
             {
                 case ColumnRole.Text when string.IsNullOrWhiteSpace(cell): return (null, Refuse($"The text in “{columns[i].Name}” is empty."));
-                case ColumnRole.Text: text = answers.Text(cell); break;
+                case ColumnRole.Text: (text, textAt) = (answers.Text(cell), i); break;
+                case ColumnRole.Context: context = cell; break;
                 case ColumnRole.Label: at = i; break;
                 case ColumnRole.Attribute when cell.Length > 0: (attributes ??= [])[columns[i].Name] = cell; break;
             }
@@ -148,7 +149,9 @@ internal static class ReadTable
             (label, var fault) = answers.Read(raw.Cells[at], columns[at].Name, text!);
             if (fault is not null) return (null, new(raw.Line, at + 1, DataLimits.Clip(raw.Cells[at]), fault));
         }
-        return (new(raw.Line, text!, label, attributes is null ? null : JsonSerializer.Serialize(attributes, Plain)), null);
+        (text, label, var unfit) = answers.Settle(text!, context, label, at >= 0);
+        if (unfit is not null) return (null, new(raw.Line, textAt + 1, DataLimits.Clip(raw.Cells[textAt]), unfit));
+        return (new(raw.Line, text, label, attributes is null ? null : JsonSerializer.Serialize(attributes, Plain)), null);
     }
 
     private static IEnumerable<RawRow> Lines(TextReader reader) =>

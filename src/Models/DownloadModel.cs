@@ -11,15 +11,21 @@ public sealed class DownloadModel(IDbContextFactory<StudioDb> databases, Project
 {
     /// The file name and what writes the zip; null where the run has no model.
     [Needs(Permission.DownloadModel)]
-    public async Task<(string Name, Func<Stream, CancellationToken, Task> Write)?> Handle(string projectId, int runNumber, CancellationToken cancel = default)
+    public Task<(string Name, Func<Stream, CancellationToken, Task> Write)?> Handle(string projectId, int runNumber, CancellationToken cancel = default) => Find(projectId, runNumber, adapter: false, cancel);
+
+    /// The same of the adapter alone; null where the run trained none.
+    [Needs(Permission.DownloadModel)]
+    public Task<(string Name, Func<Stream, CancellationToken, Task> Write)?> Adapter(string projectId, int runNumber, CancellationToken cancel = default) => Find(projectId, runNumber, adapter: true, cancel);
+
+    private async Task<(string Name, Func<Stream, CancellationToken, Task> Write)?> Find(string projectId, int runNumber, bool adapter, CancellationToken cancel)
     {
         var pass = await access.Require(projectId, Permission.DownloadModel, cancel);
         await using var db = await databases.CreateDbContextAsync(cancel);
-        if (await ReadModel.Find(db, folder, pass.Project, runNumber, cancel) is not { WhyNot: null } view) return null;
+        if (await ReadModel.Find(db, folder, pass.Project, runNumber, cancel) is not { WhyNot: null } view || adapter && !view.HasAdapter) return null;
         var now = clock.GetUtcNow().UtcDateTime;
-        db.Events.Add(new ProjectEvent { ProjectId = pass.Project.Id, UserId = pass.UserId, At = now, Text = $"downloaded the model of run {runNumber}", Href = $"/p/{pass.Project.Id}/model/{runNumber}" });
+        db.Events.Add(new ProjectEvent { ProjectId = pass.Project.Id, UserId = pass.UserId, At = now, Text = $"downloaded the {(adapter ? "adapter" : "model")} of run {runNumber}", Href = $"/p/{pass.Project.Id}/model/{runNumber}" });
         await db.SaveChangesAsync(cancel);
-        return ($"{pass.Project.Id}-run-{runNumber}.zip", (to, stop) => Zip(to, view.Folder, ModelCard.Write(view, now), stop));
+        return ($"{pass.Project.Id}-run-{runNumber}{(adapter ? "-adapter" : "")}.zip", (to, stop) => Zip(to, adapter ? view.AdapterFolder : view.Folder, ModelCard.Write(view, now), stop));
     }
 
     private static async Task Zip(Stream to, string from, string card, CancellationToken cancel)

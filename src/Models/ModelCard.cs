@@ -1,5 +1,6 @@
 using System.Text;
 using FineTuneStudio.BaseModels;
+using FineTuneStudio.Engine.Generation;
 using FineTuneStudio.Engine.Models;
 using FineTuneStudio.Engine.Training;
 using FineTuneStudio.Reports;
@@ -20,7 +21,7 @@ internal static class ModelCard
         Line($"pipeline_tag: {Pipeline(view.Project.Task)}");
         Line("tags:");
         Line($"- {Pipeline(view.Project.Task)}");
-        Line($"- {EncoderConfig.Read(view.Folder).ModelType}");
+        Line($"- {ModelFolder.ModelType(view.Folder)}");
         Line("---");
         Line();
         Line($"# {One(view.Project.Name)}, run {view.Run.Number}");
@@ -54,7 +55,8 @@ internal static class ModelCard
         Line();
         Line("## Data and training");
         Line();
-        Line($"- Data version {view.Version}, {Say.Count(view.Labels.Sum(l => l.Count), view.Project.Task == TextTask.TokenClassification ? "labelled span" : "labelled row")}.");
+        if (view.Labels.Count == 0) Line($"- Data version {view.Version}.");
+        else Line($"- Data version {view.Version}, {Say.Count(view.Labels.Sum(l => l.Count), view.Project.Task == TextTask.TokenClassification ? "labelled span" : "labelled row")}.");
         if (view.Report is { } used) Line($"- Split {used.Data.Split}, seed {used.Data.Seed}: {Say.Count(used.Data.Train)} train, {Say.Count(used.Data.Validation)} validation, {Say.Count(used.Data.Test)} test rows.");
         Line($"- Base model: {One(view.Base.Name)} ({view.Base.Architecture}, {Say.Count(view.Base.Parameters)} parameters), from {One(view.Base.Source)}; origin {view.Base.Origin.ToString().ToLowerInvariant()}{(view.Base.Origin == ModelOrigin.Pretrained ? "" : ", so it does not count as pretrained")}; licence {view.Base.License ?? "not stated"}.");
         Line("- Weights: one model.safetensors in F32, as training computes, whatever files and type the base model came in.");
@@ -99,20 +101,32 @@ internal static class ModelCard
     {
         TextTask.SingleLabel => "text-classification",
         TextTask.TokenClassification => "token-classification",
+        TextTask.Generation => "text-generation",
         _ => throw new ArgumentOutOfRangeException(nameof(task)),
     };
 
     private static string Does(ReadModel.View view) => view.Project.Task switch
     {
+        TextTask.Generation => $"Writes an answer to a prompt. {PromptWords(RunRecipe.FromJson(view.Run.RecipeJson))}",
         TextTask.SingleLabel => $"Answers one of {Say.Count(view.Labels.Count, "label")} for a text: {Names(view)}.",
         TextTask.TokenClassification => $"Marks spans of {Say.Count(view.Labels.Count, "type")} in a text: {Names(view)}. Its labels are O, and B- and I- of each type; the first token of each word carries the word's label.",
         _ => throw new ArgumentOutOfRangeException(nameof(view)),
+    };
+
+    private static string PromptWords(RunRecipe recipe) => recipe.PromptFormat switch
+    {
+        PromptFormat.Plain => "Prompts are plain text with a line break at the end.",
+        PromptFormat.Instruction => "Prompts stand under `### Instruction:`, and its answer follows `### Response:`.",
+        PromptFormat.ChatMl => "Prompts are written as ChatML.",
+        PromptFormat.Llama3 => "Prompts are written in Llama 3's chat format.",
+        _ => "Prompts are written by the chat template in the folder where it is ChatML or Llama 3's, else as plain text with a line break at the end.",
     };
 
     private static string Names(ReadModel.View view) => string.Join(", ", view.Labels.Take(100).Select(l => $"`{One(l.Name)}`")) + (view.Labels.Count > 100 ? ", …" : "");
 
     private static string Limit(TextTask task) => task switch
     {
+        TextTask.Generation => "- It can state what is not true, with the same ease as what is.",
         TextTask.SingleLabel => "- It always answers one of its labels, also for a text that fits none.",
         TextTask.TokenClassification => "- Spans begin and end with words, and no two overlap. Text was made of words joined by single blanks where its files came as tagged words.",
         _ => throw new ArgumentOutOfRangeException(nameof(task)),

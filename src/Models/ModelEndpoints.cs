@@ -10,15 +10,17 @@ internal static class ModelEndpoints
     public static void Map(WebApplication app)
     {
         var models = app.MapGroup("/api/p/{project}/model/{run:int}").DisableAntiforgery();
-        models.MapGet("/download", async (HttpContext http, DownloadModel download, string project, int run) =>
+        async Task Send(HttpContext http, (string Name, Func<Stream, CancellationToken, Task> Write)? found)
         {
-            if (await download.Handle(project, run, http.RequestAborted) is not { } zip) { http.Response.StatusCode = 404; return; }
+            if (found is not { } zip) { http.Response.StatusCode = 404; return; }
             http.Response.ContentType = "application/zip";
             http.Response.Headers.ContentDisposition = $"attachment; filename=\"{zip.Name}\"";
             // The zip writer ends its entries with small synchronous writes.
             if (http.Features.Get<IHttpBodyControlFeature>() is { } body) body.AllowSynchronousIO = true;
             await zip.Write(http.Response.Body, http.RequestAborted);
-        }).WithMetadata(new NeedsAttribute(Permission.DownloadModel));
+        }
+        models.MapGet("/download", async (HttpContext http, DownloadModel download, string project, int run) => await Send(http, await download.Handle(project, run, http.RequestAborted))).WithMetadata(new NeedsAttribute(Permission.DownloadModel));
+        models.MapGet("/adapter", async (HttpContext http, DownloadModel download, string project, int run) => await Send(http, await download.Adapter(project, run, http.RequestAborted))).WithMetadata(new NeedsAttribute(Permission.DownloadModel));
 
         models.MapPost("/score", async (HttpContext http, ScoreFile score, string project, int run, string name) =>
         {

@@ -10,6 +10,7 @@ public static class ModelsSlice
         services.AddScoped<ReadModel>();
         services.AddScoped<TryModel>();
         services.AddScoped<TrySpans>();
+        services.AddScoped<TryPrompt>();
         services.AddScoped<ScoreFile>();
         services.AddScoped<DownloadModel>();
     }

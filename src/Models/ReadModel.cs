@@ -16,6 +16,11 @@ public sealed class ReadModel(IDbContextFactory<StudioDb> databases, ProjectAcce
     /// Changed: the weights on disk are no longer the ones the report measured.
     public sealed record View(Project Project, Run Run, BaseModel Base, IReadOnlyList<LabelCount> Labels, int Version, string Folder, string? WhyNot, int? ReportNumber, string? ReportHash, ReportBody? Report, Signed? Signature, bool Changed)
     {
+        /// Whether the run trained adapters, which stand beside the whole model.
+        public bool HasAdapter => Directory.Exists(AdapterFolder);
+
+        public string AdapterFolder => Path.Combine(Folder, "adapter");
+
         /// Where the model stands, in one sentence.
         public string Standing => Report is null ? "No report was built of this model yet: nobody knows how good it is on the test part."
             : Changed ? $"The weights on disk are not the ones that report {ReportNumber} measured; do not rely on it."

@@ -37,10 +37,10 @@ public sealed class ScoreFile(IDbContextFactory<StudioDb> databases, ProjectAcce
                     await file.WriteAsync(buffer.AsMemory(0, read), cancel);
                 }
             }
-            var (format, columns, guess) = await Task.Run(() => Examine(path, fileName), cancel);
+            var (format, columns, guess) = await Task.Run(() => Examine(path, fileName, Answers.Of(pass.Project.Task)), cancel);
             desk.Keep(new ScoringJob
             {
-                Id = id, ProjectId = pass.Project.Id, UserId = pass.UserId, RunNumber = runNumber, Task = pass.Project.Task, ModelFolder = view.Folder, MaxLength = RunRecipe.FromJson(view.Run.RecipeJson).MaxLength,
+                Id = id, ProjectId = pass.Project.Id, UserId = pass.UserId, RunNumber = runNumber, Task = pass.Project.Task, ModelFolder = view.Folder, MaxLength = RunRecipe.FromJson(view.Run.RecipeJson).MaxLength, PromptFormat = RunRecipe.FromJson(view.Run.RecipeJson).PromptFormat,
                 FileName = Path.GetFileName(fileName), Source = path, Format = format, Columns = columns, Column = guess, At = clock.GetUtcNow().UtcDateTime,
             });
             return id;
@@ -90,13 +90,13 @@ public sealed class ScoreFile(IDbContextFactory<StudioDb> databases, ProjectAcce
 
     private ScoringJob? Own(ProjectPass pass, string id) => desk.Find(id) is { } job && job.ProjectId == pass.Project.Id && job.UserId == pass.UserId ? job : null;
 
-    private static (FileFormat, IReadOnlyList<string>, int) Examine(string path, string fileName)
+    private static (FileFormat, IReadOnlyList<string>, int) Examine(string path, string fileName, Answers answers)
     {
         using var file = File.OpenRead(path);
         var encoding = DetectEncoding.Of(file);
         var format = DetectFormat.Of(file, encoding.Encoding ?? throw new DataFileException(encoding.Problem!), fileName);
         var columns = ReadTable.Columns(file, format).Names;
-        var guess = DetectFormat.Guess(columns, [.. ReadTable.Rows(file, format, columns).Take(100)]).Columns.ToList().FindIndex(c => c.Role == ColumnRole.Text);
+        var guess = (answers.Guess(columns) ?? DetectFormat.Guess(columns, [.. ReadTable.Rows(file, format, columns).Take(100)])).Columns.ToList().FindIndex(c => c.Role == ColumnRole.Text);
         return (format, columns, Math.Max(0, guess));
     }
 }

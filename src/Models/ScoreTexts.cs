@@ -1,5 +1,6 @@
 using System.Globalization;
 using FineTuneStudio.Datasets;
+using FineTuneStudio.Engine.Generation;
 using FineTuneStudio.Engine.Training;
 
 namespace FineTuneStudio.Models;
@@ -10,10 +11,11 @@ internal abstract class ScoreTexts : IDisposable
     /// Cells are ready for a CSV, one for each of the columns; the answer and its confidence, where there is one number for it, are for the preview.
     internal sealed record Score(IReadOnlyList<string> Cells, string Answer, double? Confidence);
 
-    internal static ScoreTexts Load(TextTask task, string folder) => task switch
+    internal static ScoreTexts Load(TextTask task, string folder, PromptFormat format) => task switch
     {
         TextTask.SingleLabel => new OfLabels(TextClassifier.Load(folder)),
         TextTask.TokenClassification => new OfSpans(SpanTagger.Load(folder)),
+        TextTask.Generation => new OfAnswers(TextGenerator.Load(folder, format)),
         _ => throw new ArgumentOutOfRangeException(nameof(task)),
     };
 
@@ -35,6 +37,22 @@ internal abstract class ScoreTexts : IDisposable
                 found.Count == 0 ? "no span" : string.Join(", ", found.Select(f => $"{tagger.Types[f.Span.Label]}: {text[f.Span.Start..f.Span.End]}")), found.Count == 0 ? null : found.Min(f => f.Probability)))];
 
         public override void Dispose() => tagger.Dispose();
+    }
+
+    /// A written answer to each prompt, always with the likeliest next word.
+    private sealed class OfAnswers(TextGenerator generator) : ScoreTexts
+    {
+        private const int LongestAnswer = 256;
+
+        internal override IReadOnlyList<string> Columns => ["answer"];
+
+        internal override IReadOnlyList<Score> Handle(IReadOnlyList<string> texts, int maxLength, CancellationToken cancel) =>
+            [.. generator.Answers([.. texts.Select(Prompt)], new GenerationOptions { MaxNewTokens = LongestAnswer }, cancel: cancel).Select(a => new Score([DownloadRejected.Cell(a.Text)], a.Text, null))];
+
+        /// A chat that ends with an answer is asked again without it.
+        private static string Prompt(string text) => ChatTurns.Read(text) is { Count: > 1 } turns && turns[^1].Role == ChatTurns.Assistant ? ChatTurns.Write([.. turns.Take(turns.Count - 1)]) : text;
+
+        public override void Dispose() => generator.Dispose();
     }
 
     private sealed class OfLabels(TextClassifier classifier) : ScoreTexts

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Text;
 using System.Threading.Channels;
 using FineTuneStudio.Datasets;
+using FineTuneStudio.Engine.Generation;
 using FineTuneStudio.Engine.Training;
 
 namespace FineTuneStudio.Models;
@@ -21,6 +22,7 @@ internal sealed class ScoringJob
     public required TextTask Task { get; init; }
     public required string ModelFolder { get; init; }
     public required int MaxLength { get; init; }
+    public required PromptFormat PromptFormat { get; init; }
     public required string FileName { get; init; }
     public required string Source { get; init; }
     public required FileFormat Format { get; init; }
@@ -94,7 +96,7 @@ public sealed class ScoringDesk(LoadedModel model, StudioFolder folder, TimeProv
     {
         await using var file = File.OpenRead(job.Source);
         await using var csv = new StreamWriter(job.Result, append: false, new UTF8Encoding(true));
-        var added = await model.Use(job.ModelFolder, folder => ScoreTexts.Load(job.Task, folder), m => m.Columns, cancel);
+        var added = await model.Use(job.ModelFolder, folder => ScoreTexts.Load(job.Task, folder, job.PromptFormat), m => m.Columns, cancel);
         var header = job.Columns.Concat(added.Select(name => Free(name, job.Columns)));
         await csv.WriteAsync(string.Join(',', header.Select(DownloadRejected.Cell)) + "\r\n");
         var first = new List<ScoredRow>();
@@ -102,7 +104,7 @@ public sealed class ScoringDesk(LoadedModel model, StudioFolder folder, TimeProv
         {
             cancel.ThrowIfCancellationRequested();
             var texts = rows.Where(Readable).Select(r => r.Cells[job.Column]).ToList();
-            var scores = texts.Count == 0 ? [] : await model.Use(job.ModelFolder, folder => ScoreTexts.Load(job.Task, folder), m => m.Handle(texts, job.MaxLength, cancel), cancel);
+            var scores = texts.Count == 0 ? [] : await model.Use(job.ModelFolder, folder => ScoreTexts.Load(job.Task, folder, job.PromptFormat), m => m.Handle(texts, job.MaxLength, cancel), cancel);
             var next = 0;
             foreach (var row in rows)
             {

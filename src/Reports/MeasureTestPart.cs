@@ -37,7 +37,12 @@ internal sealed record TestPart(TextTask Task, Metric Metric, int RunNumber, str
 }
 
 /// What was measured. Baselines are on the same rows, their differences paired.
-internal sealed record TestNumbers(Scores Model, int[][] Confusion, IReadOnlyList<Baseline> Baselines, IReadOnlyList<Mistake> Mistakes, int MistakeCount, SpanNumbers? Spans = null);
+internal sealed record TestNumbers(Scores Model, int[][] Confusion, IReadOnlyList<Baseline> Baselines, IReadOnlyList<Mistake> Mistakes, int MistakeCount, SpanNumbers? Spans = null)
+{
+    /// Of a task that writes: some answers, and how many rows were answered.
+    public IReadOnlyList<AnswerSample>? Samples { get; init; }
+    public int? WrittenRows { get; init; }
+}
 
 /// The numbers of a report: the fine-tuned model and simple baselines on the same test rows.
 internal abstract class MeasureTestPart
@@ -46,6 +51,7 @@ internal abstract class MeasureTestPart
     {
         TextTask.SingleLabel => new MeasureSingleLabel(),
         TextTask.TokenClassification => new MeasureSpans(),
+        TextTask.Generation => new MeasureGeneration(),
         _ => throw new ArgumentOutOfRangeException(nameof(task)),
     };
 

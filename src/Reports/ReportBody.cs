@@ -17,6 +17,10 @@ public sealed record ReportBody(
     Scores Model, int[][] Confusion, IReadOnlyList<Baseline> Baselines, IReadOnlyList<Mistake> Mistakes, int MistakeCount,
     FitVerdict? Fit, MeasuredChecklist Checklist, int TestLooks, Fingerprints Fingerprints, TextTask Task = TextTask.SingleLabel, SpanNumbers? Spans = null)
 {
+    /// Of a task that writes: some answers beside those of the base model, and how many test rows were answered.
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public IReadOnlyList<AnswerSample>? Samples { get; init; }
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public int? WrittenRows { get; init; }
+
     private static readonly JsonSerializerOptions Json = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, Converters = { new JsonStringEnumConverter() } };
 
     public string ToJson() => JsonSerializer.Serialize(this, Json);
@@ -51,6 +55,9 @@ public sealed record Scores(int Rows, IReadOnlyDictionary<Metric, Measured>? Val
 
 /// A simple model on the same test rows; the difference is fine-tuned model minus baseline on the project's metric, paired.
 public sealed record Baseline(string Name, string How, Scores Scores, Measured Difference);
+
+/// A test row's prompt with the given answer, and what base and fine-tuned model wrote.
+public sealed record AnswerSample(long RowId, string Prompt, string Given, string Base, string Tuned);
 
 public sealed record Mistake(long RowId, string Text, string Label, string Predicted, double Confidence, double OfLabel);
 

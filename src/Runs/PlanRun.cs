@@ -65,7 +65,7 @@ public sealed class PlanRun(IDbContextFactory<StudioDb> databases, ProjectAccess
             await using var own = await databases.CreateDbContextAsync();
             var rows = await TrainingRows.Read(own, split);
             using var budget = new CancellationTokenSource(Patience, clock);
-            try { return Tokenizer.Load(folder.BaseModel(model.StoredAs)).CountTokens([.. rows.Train.Select(r => r.Text)], budget.Token); }
+            try { return Tokenizer.Load(folder.BaseModel(model.StoredAs)).CountTokens([.. rows.Train.Select(r => r is AnsweredPrompt written ? $"{written.Text}\n{written.Answer}" : r.Text)], budget.Token); }
             catch (OperationCanceledException) { throw new ArgumentException($"Counting the tokens of the train rows with the tokenizer of the base model “{model.Name}” took more than {Patience.TotalSeconds:0} seconds and was stopped. Choose another base model, or a split with fewer rows; an administrator can raise Runs:CountTokensSeconds."); }
             catch (Exception e) when (e is IOException or TokenizerFileException) { throw new ArgumentException($"The files of the base model “{model.Name}” cannot be read on the server: {e.Message} Choose another base model, or import this one again.", e); }
         }).WaitAsync(cancel);

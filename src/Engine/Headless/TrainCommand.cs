@@ -8,12 +8,13 @@ namespace FineTuneStudio.Engine.Headless;
 
 /// <summary>
 /// <c>train --data file.csv --base folder --out folder [--recipe recipe.json] [--text column] [--label column]
-/// [--validation-share 0.1] [--test-share 0.1] [--test file.csv] [--resume] [--json]</c>: fine-tunes without a browser.
+/// [--validation-share 0.1] [--test-share 0.1] [--test file.csv] [--resume] [--json]</c>: fine-tunes without a browser. With
+/// <c>--prompt column --answer column</c> in place of text and label, a language model learns to answer, and there is no test part.
 /// The rows are split by label with the recipe's seed; with <c>--test</c>, that file is the test part instead.
 /// </summary>
 public static class TrainCommand
 {
-    private static readonly string[] Named = ["--recipe", "--data", "--base", "--out", "--text", "--label", "--validation-share", "--test-share", "--test"];
+    private static readonly string[] Named = ["--recipe", "--data", "--base", "--out", "--text", "--label", "--prompt", "--answer", "--validation-share", "--test-share", "--test"];
 
     /// <returns>0 when the model was trained and written; 1 with one sentence on <paramref name="error"/> otherwise.</returns>
     public static int Run(string[] args, TextWriter output, TextWriter error) => Run(args, output, error, CancellationToken.None);
@@ -59,6 +60,7 @@ public static class TrainCommand
 
     private static (FineTuneJob Job, IReadOnlyList<LabeledText> Test) ReadJob(RunRecipe recipe, CommandOptions options)
     {
+        if (options.Optional("--prompt") is not null || options.Optional("--answer") is not null) return (ReadPrompts(recipe, options), []);
         var (data, text, label) = (options.Required("--data"), options.Optional("--text") ?? "text", options.Optional("--label") ?? "label");
         var rows = ReadRows(data, text, label);
         var labels = rows.Select(r => r.Label).Distinct().Order(StringComparer.Ordinal).ToList();
@@ -69,6 +71,17 @@ public static class TrainCommand
         var test = options.Optional("--test") is { } file ? ReadRows(file, text, label).Select(Numbered).ToList() : null;
         var parts = SplitRows.ByLabel(rows.Select(Numbered).ToList(), options.Share("--validation-share", 0.1), test is null ? options.Share("--test-share", 0.1) : 0, recipe.Seed);
         return (new(recipe, options.RequiredFolder("--base"), labels, parts.Train, parts.Validation, options.RequiredOutputFolder("--out")), test ?? parts.Test);
+    }
+
+    private static FineTuneJob ReadPrompts(RunRecipe recipe, CommandOptions options)
+    {
+        foreach (var name in new[] { "--text", "--label", "--test", "--test-share" })
+            if (options.Optional(name) is not null) throw new CommandException($"{name} does not go together with --prompt and --answer.");
+        var rows = ReadRows(options.Required("--data"), options.Required("--prompt"), options.Required("--answer"));
+        var parts = SplitRows.ByLabel([.. rows.Select((_, i) => new LabeledText(i, "", 0))], options.Share("--validation-share", 0.1), 0, recipe.Seed);
+        List<AnsweredPrompt> Of(List<LabeledText> part) => [.. part.Select(r => rows[(int)r.RowId]).Select(r => new AnsweredPrompt(r.Line, r.Text, r.Label))];
+        if (recipe.Metric == new RunRecipe().Metric) recipe = recipe with { Metric = Metric.Perplexity };
+        return new(recipe, options.RequiredFolder("--base"), [], Of(parts.Train), Of(parts.Validation), options.RequiredOutputFolder("--out"), TextTask.Generation);
     }
 
     private static List<(long Line, string Text, string Label)> ReadRows(string path, string text, string label)

@@ -38,10 +38,18 @@ internal sealed class TrainProgress(TextWriter output, bool json)
             case StepDone e when renews:
                 output.Write(string.Create(CultureInfo.InvariantCulture, $"\r\u001b[Kstep {e.Step}/{e.TotalSteps}  loss {e.TrainLoss:0.0000}  rate {e.LearningRate:0.00e-0}  {e.ExamplesPerSecond:0} rows/s  {TimeSpan.FromSeconds(e.SecondsLeft):mm\\:ss} left"));
                 break;
-            case EvaluationDone e when json: Json(new { Event = "evaluation", e.Step, e.Epoch, e.ValidationLoss, Accuracy = e[Metric.Accuracy], MacroF1 = e[Metric.MacroF1], e.TrainSampleLoss, e.TrainSampleMetric, e.IsBest }); break;
-            case EvaluationDone e: Line($"step {e.Step}  epoch {e.Epoch:0.0}  validation loss {e.ValidationLoss:0.0000}  accuracy {e[Metric.Accuracy]:0.0000}  macro-F1 {e[Metric.MacroF1]:0.0000}{(e.IsBest ? "  best" : "")}"); break;
+            case EvaluationDone e when json: Json(Evaluation(e)); break;
+            case EvaluationDone e: Line($"step {e.Step}  epoch {e.Epoch:0.0}  validation loss {e.ValidationLoss:0.0000}  {string.Join("  ", e.Scores.OrderBy(s => s.Key != Metric.Accuracy).Select(s => FormattableString.Invariant($"{s.Key.Name()} {s.Value:0.0000}")))}{(e.IsBest ? "  best" : "")}"); break;
             case CheckpointSaved e when json: Json(new { Event = "checkpoint", e.Step, e.Folder, e.Best }); break;
         }
+    }
+
+    private static Dictionary<string, object?> Evaluation(EvaluationDone e)
+    {
+        var fields = new Dictionary<string, object?> { ["event"] = "evaluation", ["step"] = e.Step, ["epoch"] = e.Epoch, ["validationLoss"] = e.ValidationLoss };
+        foreach (var (metric, value) in e.Scores.OrderBy(s => s.Key != Metric.Accuracy)) fields[char.ToLowerInvariant(metric.ToString()[0]) + metric.ToString()[1..]] = value;
+        (fields["trainSampleLoss"], fields["trainSampleMetric"], fields["isBest"]) = (e.TrainSampleLoss, e.TrainSampleMetric, e.IsBest);
+        return fields;
     }
 
     public void End(FineTuneResult result, ClassificationReport? test)

@@ -23,6 +23,24 @@ public enum Metric
 
     /// <summary>The share of words with the right tag, also of those outside every span.</summary>
     WordAccuracy,
+
+    /// <summary>The share of rows whose written answer is the given one, but for case and blanks.</summary>
+    ExactMatch,
+
+    /// <summary>The share of rows whose written answer ends with the given answer's last number.</summary>
+    LastNumber,
+
+    /// <summary>Mean ROUGE-1 F1: words that written and given answer share.</summary>
+    Rouge1,
+
+    /// <summary>Mean ROUGE-2 F1: pairs of words that they share.</summary>
+    Rouge2,
+
+    /// <summary>Mean ROUGE-L F1: the longest common subsequence of words.</summary>
+    RougeL,
+
+    /// <summary>chrF2 over all rows, from 0 to 100: runs of characters that they share.</summary>
+    Chrf,
 }
 
 /// <summary>What is known of a metric whatever it measures.</summary>
@@ -38,6 +56,12 @@ public static class MetricFacts
         Metric.ValidationLoss => "validation loss",
         Metric.Perplexity => "perplexity",
         Metric.TokenAccuracy => "next-token accuracy",
+        Metric.ExactMatch => "exact match",
+        Metric.LastNumber => "right final number",
+        Metric.Rouge1 => "ROUGE-1",
+        Metric.Rouge2 => "ROUGE-2",
+        Metric.RougeL => "ROUGE-L",
+        Metric.Chrf => "chrF",
         _ => throw new ArgumentOutOfRangeException(nameof(metric)),
     };
 
@@ -48,7 +72,7 @@ public static class MetricFacts
     public static bool IsHigherBetter(this Metric metric) => metric is not (Metric.ValidationLoss or Metric.Perplexity);
 
     /// <summary>Whether its values lie between 0 and 1, so that a goal for it does too.</summary>
-    public static bool IsShare(this Metric metric) => metric is not (Metric.ValidationLoss or Metric.Perplexity);
+    public static bool IsShare(this Metric metric) => metric is not (Metric.ValidationLoss or Metric.Perplexity or Metric.Chrf);
 
     /// <summary>Whether one value is better than another.</summary>
     public static bool IsBetter(this Metric metric, double value, double than) => metric.IsHigherBetter() ? value > than : value < than;

@@ -55,6 +55,29 @@ public static partial class TextOverlap
         return sums.Chrf();
     }
 
+    /// <summary>What <see cref="Chrf(IReadOnlyList{string}, IReadOnlyList{string})"/> needs of each text, counted once, so that many draws of rows cost little.</summary>
+    public static ChrfCounts CountCharacters(IReadOnlyList<string> texts, IReadOnlyList<string> references)
+    {
+        Check(texts, references);
+        return new([.. texts.Select((text, i) => CharacterCounts.Of(text, references[i]))]);
+    }
+
+    /// <summary>Counted texts.</summary>
+    public sealed class ChrfCounts
+    {
+        private readonly CharacterCounts[] counts;
+
+        internal ChrfCounts(CharacterCounts[] counts) => this.counts = counts;
+
+        /// <summary>chrF2 of the given texts, which may come several times.</summary>
+        public double Chrf(int[] rows)
+        {
+            var sums = new CharacterCounts();
+            foreach (var row in rows) sums.Add(counts[row]);
+            return sums.Chrf();
+        }
+    }
+
     /// <summary>
     /// BLEU (Papineni et al. 2002) of a whole set with one reference each, 0 to 100: runs of up to 4 tokens, exponential smoothing
     /// and the tokenisation of mteval-v13a, which are sacrebleu's defaults.

@@ -59,6 +59,10 @@ public static class ModelFolder
             ModelLicense.Find(folder), hash, reasons.Count == 0, reasons.Count == 0 ? null : string.Join(" ", reasons), files);
     }
 
+    /// <summary>"model_type" of a folder's config.json.</summary>
+    /// <exception cref="WeightFileException">There is no readable config.json.</exception>
+    public static string ModelType(string folder) => Text(EncoderConfig.ReadJson(folder), "model_type");
+
     static JsonElement ReadConfig(string folder, List<string> reasons)
     {
         try

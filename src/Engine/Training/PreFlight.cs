@@ -20,7 +20,7 @@ public sealed record PreFlightFacts(int TrainRows, int ValidationRows, int Label
 public static class PreFlight
 {
     /// <summary>Learning rates at which BERT-like models are usually fine-tuned (Devlin et al. 2019 searched 2e-5 to 5e-5), with a margin.</summary>
-    private const double LowestPretrainedRate = 5e-6, HighestPretrainedRate = 3e-4, HighestHeadRate = 3e-2, LowestRandomRate = 1e-4, LowestSgdRate = 1e-3;
+    private const double LowestPretrainedRate = 5e-6, HighestPretrainedRate = 3e-4, HighestHeadRate = 3e-2, HighestAdapterRate = 3e-3, LowestRandomRate = 1e-4, LowestSgdRate = 1e-3;
 
     /// <summary>The findings, worst first; empty when there is nothing to say.</summary>
     public static IReadOnlyList<PreFlightFinding> Check(RunRecipe recipe, PreFlightFacts facts)
@@ -44,6 +44,7 @@ public static class PreFlight
         CheckLoss(recipe, facts, Add);
         CheckLayers(recipe, facts, Add);
         CheckUnfreezing(recipe, facts, Add);
+        CheckMethod(recipe, facts, Add);
         CheckOptimizer(recipe, Add);
         CheckEvaluation(recipe, facts, plan, Add);
         CheckLearningRate(recipe, facts, Add);
@@ -66,10 +67,10 @@ public static class PreFlight
         if (recipe.BatchSize > facts.TrainRows)
             add(Severity.Warn, "batch-larger-than-data", "BatchSize", $"The batch size is {recipe.BatchSize} but there are only {Count(facts.TrainRows, "train row")}, so every epoch is one step; choose at most {Math.Max(1, facts.TrainRows / 8)}.");
         if (plan.TotalSteps < 20)
-            add(Severity.Warn, "few-steps", "Epochs", $"The whole run is only {Count(plan.TotalSteps, "step")}; a new head rarely learns in fewer than some tens. {(recipe.GradientAccumulation > 1 ? "More epochs or fewer accumulated batches" : "More epochs or a smaller batch")} give more steps.");
+            add(Severity.Warn, "few-steps", "Epochs", $"The whole run is only {Count(plan.TotalSteps, "step")}; {(facts.Task == TextTask.Generation ? "a model rarely learns" : "a new head rarely learns")} in fewer than some tens. {(recipe.GradientAccumulation > 1 ? "More epochs or fewer accumulated batches" : "More epochs or a smaller batch")} give more steps.");
         if (recipe.Schedule == Schedule.OneCycle && plan.WarmupSteps == 0)
             add(Severity.Warn, "one-cycle-without-rise", "WarmupRatio", $"The one-cycle schedule rises during warm-up, and warm-up is 0, so the rate only falls; a warm-up of 0.3 is usual for it.");
-        if (facts.TrainRows < 8 * facts.Labels)
+        if (facts.Task != TextTask.Generation && facts.TrainRows < 8 * facts.Labels)
             add(Severity.Warn, "few-rows-per-label", null, $"There are {Count(facts.TrainRows, "train row")} for {facts.Labels} labels, fewer than 8 a label on average; expect weak scores on rare labels.");
     }
 
@@ -114,6 +115,20 @@ public static class PreFlight
             add(Severity.Note, "weight-decay-head-only", "WeightDecay", $"With only the head training, weight decay acts on the head's weights alone.");
         if (facts.Origin == "random")
             add(Severity.Warn, "head-only-on-random", "TrainableLayers", $"Only the head trains, on a base model with random weights: it has learned nothing that the head could use. Train all layers.");
+    }
+
+    private static void CheckMethod(RunRecipe recipe, PreFlightFacts facts, Report add)
+    {
+        if (facts.Task != TextTask.Generation) return;
+        if (recipe.TrainableLayers == TrainableLayers.HeadOnly)
+            add(Severity.Block, "no-head-to-train", "TrainableLayers", $"Trainable layers is set to only the new head, but a language model has no new head; train all layers, the last blocks, or use LoRA.");
+        if (recipe.Method == TrainingMethod.Full)
+        {
+            foreach (var name in new[] { nameof(RunRecipe.LoraRank), nameof(RunRecipe.LoraAlpha), nameof(RunRecipe.LoraDropout), nameof(RunRecipe.LoraTargets) })
+                if (RunRecipe.Field(name) is { } field && !field.IsDefault(recipe)) add(Severity.Warn, "adapter-setting-inert", name, $"{field.Label} is set to {field.Text(field.Get(recipe))} but has no effect, because the method is full and makes no adapters.");
+        }
+        else if (recipe.TrainableLayers != TrainableLayers.All)
+            add(Severity.Warn, "trainable-layers-inert", "TrainableLayers", $"Trainable layers is set to {recipe.TrainableLayers} but has no effect, because only the adapters train.");
     }
 
     private static void CheckUnfreezing(RunRecipe recipe, PreFlightFacts facts, Report add)
@@ -188,7 +203,7 @@ public static class PreFlight
         }
         else
         {
-            var highest = recipe.TrainableLayers == TrainableLayers.HeadOnly ? HighestHeadRate : HighestPretrainedRate;
+            var highest = recipe.TrainableLayers == TrainableLayers.HeadOnly ? HighestHeadRate : recipe.Method != TrainingMethod.Full ? HighestAdapterRate : HighestPretrainedRate;
             if (rate > highest)
                 add(Severity.Warn, "rate-too-high", "LearningRate", $"The learning rate is {rate:0.######e-0}, far above the usual 1e-5 to 1e-4 for a pretrained model; it will probably destroy what the model knows.");
             if (rate < LowestPretrainedRate)

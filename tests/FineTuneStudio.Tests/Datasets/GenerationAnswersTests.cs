@@ -1,0 +1,49 @@
+using FineTuneStudio.Datasets;
+using FineTuneStudio.Engine.Training;
+
+namespace FineTuneStudio.Tests.Datasets;
+
+public sealed class GenerationAnswersTests
+{
+    private static readonly Answers Task = Answers.Of(TextTask.Generation);
+
+    private static (ReadRow? Row, Rejection? Rejection) Take(string[] columns, params string[] cells) => ReadTable.Take(new RawRow(3, cells), Task.Guess(columns)!.Columns, Task);
+
+    [Theory]
+    [InlineData("messages", "Text")]
+    [InlineData("question,answer", "Text,Label")]
+    [InlineData("instruction,input,output", "Text,Context,Label")]
+    [InlineData("id,Prompt,Completion", "Attribute,Text,Label")]
+    [InlineData("context,question,response", "Context,Text,Label")]
+    public void The_columns_of_the_usual_files_are_known_by_their_names(string columns, string roles) =>
+        Assert.Equal(roles, string.Join(',', Task.Guess(columns.Split(','))!.Columns.Select(c => c.Role)));
+
+    [Fact]
+    public void A_column_of_chat_messages_gives_prompt_and_answer()
+    {
+        var (row, _) = Take(["messages"], """[{"role":"user","content":"How many?"},{"role":"assistant","content":" Two \n"}]""");
+        Assert.Equal(("How many?", "Two"), (row!.Text, row.Label));
+        (row, _) = Take(["messages"], """[{"role":"system","content":"Be brief."},{"role":"user","content":"Hi"},{"role":"assistant","content":"Hello"}]""");
+        Assert.Equal(("""[{"role":"system","content":"Be brief."},{"role":"user","content":"Hi"}]""", "Hello"), (row!.Text, row.Label));
+    }
+
+    [Fact]
+    public void An_instruction_takes_its_input_with_it_and_a_row_without_an_answer_comes_in_without_one()
+    {
+        string[] columns = ["instruction", "input", "output"];
+        Assert.Equal("Translate.\n\nGuten Tag", Take(columns, "Translate.", "Guten Tag", "Good day").Row!.Text);
+        Assert.Equal("Name a colour.", Take(columns, "Name a colour.", "", "Red").Row!.Text);
+        Assert.Null(Take(columns, "Name a colour.", "", "  ").Row!.Label);
+    }
+
+    [Theory]
+    [InlineData("""[{"role":"user","content":"How many?"}]""", "The last message is of the role user; expected the assistant's answer, which the model is to learn.")]
+    [InlineData("[not json", "The cell begins like a list of chat messages but is not valid JSON; expected a list such as [{\"role\": \"user\", \"content\": \"…\"}, {\"role\": \"assistant\", \"content\": \"…\"}].")]
+    [InlineData("""[{"role":"user","content":" "},{"role":"assistant","content":"x"}]""", "The user's message is empty.")]
+    public void A_chat_that_teaches_nothing_is_rejected_with_the_reason(string cell, string reason)
+    {
+        var (row, rejection) = Take(["messages"], cell);
+        Assert.Null(row);
+        Assert.Equal((3, 1, reason), ((int)rejection!.Line, rejection.Column, rejection.Reason));
+    }
+}
