@@ -21,7 +21,7 @@ internal static class DataFacts
                 version.LabeledCount < 50 ? Block : version.LabeledCount < version.RowCount ? Warn : Pass, "block under 50 labelled rows, warn while rows are unlabelled", "deepchecks and Ludwig size checks; limit our own"),
         };
         var labels = subject.Project.Task != TextTask.Generation;
-        if (labels) facts.Add(Smallest(subject));
+        if (subject.Project.Task is TextTask.SingleLabel or TextTask.TokenClassification) facts.Add(Smallest(subject));
         var distinct = await One(db, $"SELECT COUNT(DISTINCT r.TextKey) AS Value FROM VersionRows v JOIN Rows r ON r.Id = v.RowId WHERE v.VersionId = {version.Id}", cancel);
         var repeated = version.RowCount - distinct;
         var share = version.RowCount == 0 ? 0 : (double)repeated / version.RowCount;
@@ -41,6 +41,8 @@ internal static class DataFacts
     {
         if (subject.Project.Task == TextTask.Generation) return [Answered(subject)];
         const string ratio = "warn under 0.10, block when the label also has under 100 train rows";
+        if (subject.Version is { } numbered && subject.Project.Task == TextTask.Regression)
+            return [new("D3n", "Values", $"{Say.Count(subject.Parts.Count(p => p.Train > 0), "range")} of values with about as many rows each are divided between the parts", Pass, "none", "our own"), await Conflicts(db, numbered.Id, numbered.LabeledCount, cancel)];
         if (subject.Version is not { } version || subject.Labels.Count == 0) return [Fact.Unmeasured("D3", "Imbalance ratio", ratio, "evalml class imbalance check", Import)];
         int most = subject.Labels.Max(l => l.Count), labelled = subject.Labels.Sum(l => l.Count);
         var least = subject.Labels.MinBy(l => l.Count)!;
@@ -62,7 +64,9 @@ internal static class DataFacts
             new("D3", "Imbalance ratio", $"{Say.Score(worst)} for the rarest label “{least.Name}” (0.5 is perfect balance)", worst >= 0.10 ? Pass : inTrain < 100 ? Block : Warn, ratio, "evalml class imbalance check: 0.10, 100 rows"),
             new("D3b", "Share of the rarest label", $"{Say.Percent(smallest)} of the labelled rows; an even share of {Say.Count(subject.Labels.Count, "label")} would be {Say.Percent(even)}",
                 smallest >= 0.1 * even ? Pass : Warn, "warn under a tenth of an even share", "cleanlab under-represented class check"),
-            new("D3c", "The metric suits the balance", $"The project's metric is {(subject.Project.Metric == Metric.MacroF1 ? "macro-F1, which counts every label the same" : "accuracy, which hides rare labels")}",
+            subject.Project.Task == TextTask.MultiLabel ? new("D3c", "The metric suits the balance", $"The project's metric is {subject.Project.Metric.Name()}{(subject.Project.Metric == Metric.MacroF1 ? ", which counts every label the same" : ", in which rare labels weigh little")}",
+                subject.Project.Metric == Metric.MacroF1 || smallest >= 0.5 * even ? Pass : Warn, "warn for another metric than macro-F1 when the rarest label has under half an even share", "Google's guide on imbalanced data; limit our own")
+            : new("D3c", "The metric suits the balance", $"The project's metric is {(subject.Project.Metric == Metric.MacroF1 ? "macro-F1, which counts every label the same" : "accuracy, which hides rare labels")}",
                 subject.Project.Metric == Metric.MacroF1 || smallest >= 0.5 * even ? Pass : smallest < 0.1 * even ? Block : Warn, "warn for accuracy when the rarest label has under half an even share", "Google's guide on imbalanced data; limit our own"),
             await Conflicts(db, version.Id, version.LabeledCount, cancel),
         ];

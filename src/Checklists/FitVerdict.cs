@@ -42,7 +42,7 @@ public sealed record FitVerdict(FactState State, string Sentence, int? Step, dou
             var kept = best is null ? "" : best.Step <= step ? $" The best checkpoint, at step {Say.Count(best.Step)}, is from before." : $" The best checkpoint, at step {Say.Count(best.Step)}, is from after: look at the gap before you rely on it.";
             return new(loss >= 5 || strip >= 3 ? Block : Warn, $"Over-fitting since step {Say.Count(step)}: the model goes on learning the train part and no longer gets better on the validation part.{kept}", step, gap, loss, longest);
         }
-        var gain = metric is Metric.ValidationLoss or Metric.Perplexity or Metric.TokenAccuracy ? (double?)null : (last.TrainSampleMetric - majorityScore) / (1 - majorityScore);
+        var gain = !metric.IsBestAtOne() || metric == Metric.TokenAccuracy ? (double?)null : (last.TrainSampleMetric - majorityScore) / (1 - majorityScore);
         if (gain < 0.30) return new(Warn, "Under-fitting: even on the train part the model is barely better than guessing. Train longer, with a higher learning rate, or with more layers.", last.Step, gap, loss, longest);
         if (StillLearning(evaluations)) return new(Warn, $"Still learning when it ended at step {Say.Count(last.Step)}: the train loss was falling. Train for more epochs.", last.Step, gap, loss, longest);
         return new(gap > 0.10 ? Warn : Pass, gap > 0.10 ? "Not over-fitting by its losses, but the gap between train and validation is wide." : "Healthy: train and validation move together.", null, gap, loss, longest);

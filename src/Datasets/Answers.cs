@@ -10,6 +10,8 @@ public abstract class Answers
         TextTask.SingleLabel => SingleLabelAnswers.All,
         TextTask.TokenClassification => SpanAnswers.All,
         TextTask.Generation => GenerationAnswers.All,
+        TextTask.MultiLabel => new MultiLabelAnswers(),
+        TextTask.Regression => NumberAnswers.All,
         _ => throw new ArgumentOutOfRangeException(nameof(task)),
     };
 
@@ -33,6 +35,15 @@ public abstract class Answers
 
     /// The text that a cell holds.
     public virtual string Text(string cell) => cell;
+
+    /// Whether a second text column may stand beside the first: the model reads both as a pair.
+    public virtual bool HasPairs => false;
+
+    /// The answers of a file with what its mapping says about them.
+    public virtual Answers With(ColumnMapping mapping) => this;
+
+    /// A guessed mapping made better by what the task knows of its answers.
+    public virtual ColumnMapping Refine(ColumnMapping mapping, IReadOnlyList<RawRow> rows) => mapping;
 
     /// From a cell to what is stored, null where the cell says that there is no answer; or a sentence that says why it cannot be one.
     public abstract (string? Answer, string? Fault) Read(string cell, string column, string text);

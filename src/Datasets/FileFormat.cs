@@ -18,12 +18,12 @@ public sealed record FileFormat(FileKind Kind, string Encoding, char Delimiter =
 }
 
 /// Context is added to the text, for tasks that have it.
-public enum ColumnRole { Ignored, Text, Label, Attribute, Context }
+public enum ColumnRole { Ignored, Text, Label, Attribute, Context, Pair }
 
 public sealed record ColumnUse(string Name, ColumnRole Role);
 
-/// What each column of a file is, in the file's order.
-public sealed record ColumnMapping(IReadOnlyList<ColumnUse> Columns)
+/// What each column of a file is, in the file's order; Pair is a second text. Separator stands between several labels in a cell.
+public sealed record ColumnMapping(IReadOnlyList<ColumnUse> Columns, string? Separator = null)
 {
     public string ToJson() => JsonSerializer.Serialize(this, FileFormat.Json);
     public static ColumnMapping FromJson(string json) => JsonSerializer.Deserialize<ColumnMapping>(json, FileFormat.Json)!;
@@ -45,6 +45,7 @@ public sealed record ColumnMapping(IReadOnlyList<ColumnUse> Columns)
         var texts = Columns.Where(c => c.Role == ColumnRole.Text).ToList();
         if (texts.Count == 0) faults.Add("No column is marked as the text; choose the column that the model shall read.");
         if (texts.Count > 1) faults.Add($"{texts.Count} columns are marked as the text ({string.Join(", ", texts.Select(c => $"“{c.Name}”"))}); leave one.");
+        if (Columns.Count(c => c.Role == ColumnRole.Pair) is > 1 and var pairs) faults.Add($"{pairs} columns are marked as the second text; leave one.");
         var labels = Columns.Where(c => c.Role == ColumnRole.Label).ToList();
         if (labels.Count > 1) faults.Add($"{labels.Count} columns are marked as the label ({string.Join(", ", labels.Select(c => $"“{c.Name}”"))}); a row has one label, leave one.");
         var contexts = Columns.Where(c => c.Role == ColumnRole.Context).ToList();

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using FineTuneStudio.Engine.Training;
 
 namespace FineTuneStudio.Datasets;
 
@@ -124,7 +125,7 @@ internal static class ReadTable
     public static (ReadRow? Row, Rejection? Rejection) Take(RawRow raw, IReadOnlyList<ColumnUse> columns, Answers answers)
     {
         if (raw.Fault is not null) return (null, new(raw.Line, raw.Column, raw.Found, raw.Fault));
-        string? text = null, label = null, context = null;
+        string? text = null, label = null, context = null, pair = null;
         var (at, textAt) = (-1, 0);
         Dictionary<string, string>? attributes = null;
         for (var i = 0; i < columns.Count; i++)
@@ -140,9 +141,16 @@ internal static class ReadTable
                 case ColumnRole.Text when string.IsNullOrWhiteSpace(cell): return (null, Refuse($"The text in “{columns[i].Name}” is empty."));
                 case ColumnRole.Text: (text, textAt) = (answers.Text(cell), i); break;
                 case ColumnRole.Context: context = cell; break;
+                case ColumnRole.Pair when string.IsNullOrWhiteSpace(cell): return (null, Refuse($"The second text in “{columns[i].Name}” is empty."));
+                case ColumnRole.Pair: pair = cell; break;
                 case ColumnRole.Label: at = i; break;
                 case ColumnRole.Attribute when cell.Length > 0: (attributes ??= [])[columns[i].Name] = cell; break;
             }
+        }
+        if (pair is not null)
+        {
+            if (text!.Contains(TextPair.Sign, StringComparison.Ordinal)) return (null, new(raw.Line, 0, DataLimits.Clip(text), $"The text holds “{TextPair.Sign.Trim()}”, which stands between the two texts of a row here; take it out."));
+            text = TextPair.Join(text, pair);
         }
         if (at >= 0)
         {

@@ -26,6 +26,7 @@ public sealed class WriteVersion(IDbContextFactory<StudioDb> databases, ReceiveF
         using var file = File.OpenRead(receive.PathOf(import));
         var (format, mapping) = (FileFormat.FromJson(import.FormatJson!), ColumnMapping.FromJson(import.MappingJson!));
         var columns = ReadTable.Columns(file, format).Names;
+        answers = answers.With(mapping);
         if (mapping.Faults(columns) is { Count: > 0 } faults) throw new DataFileException(string.Join(" ", faults));
 
         using var hash = new VersionHash();

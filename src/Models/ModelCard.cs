@@ -99,7 +99,7 @@ internal static class ModelCard
     /// The Hub's name for what the model does.
     private static string Pipeline(TextTask task) => task switch
     {
-        TextTask.SingleLabel => "text-classification",
+        TextTask.SingleLabel or TextTask.MultiLabel or TextTask.Regression => "text-classification",
         TextTask.TokenClassification => "token-classification",
         TextTask.Generation => "text-generation",
         _ => throw new ArgumentOutOfRangeException(nameof(task)),
@@ -110,6 +110,9 @@ internal static class ModelCard
         TextTask.Generation => $"Writes an answer to a prompt. {PromptWords(RunRecipe.FromJson(view.Run.RecipeJson))}",
         TextTask.SingleLabel => $"Answers one of {Say.Count(view.Labels.Count, "label")} for a text: {Names(view)}.",
         TextTask.TokenClassification => $"Marks spans of {Say.Count(view.Labels.Count, "type")} in a text: {Names(view)}. Its labels are O, and B- and I- of each type; the first token of each word carries the word's label.",
+        TextTask.MultiLabel => $"Answers any number of {Say.Count(view.Labels.Count, "label")} for a text, also none: {Names(view)}. A label is said from a probability of {Say.Score(view.Report?.LabelSets?.Threshold ?? 0.5)} on; the probabilities are sigmoids of the logits.",
+        TextTask.Regression => "Answers a number for a text: the one logit, in the unit of the data."
+            + (view.Report?.NumberErrors is { } seen ? $" It was trained on values from {Say.Score(seen.TrainLow)} to {Say.Score(seen.TrainHigh)}." : ""),
         _ => throw new ArgumentOutOfRangeException(nameof(view)),
     };
 
@@ -129,6 +132,8 @@ internal static class ModelCard
         TextTask.Generation => "- It can state what is not true, with the same ease as what is.",
         TextTask.SingleLabel => "- It always answers one of its labels, also for a text that fits none.",
         TextTask.TokenClassification => "- Spans begin and end with words, and no two overlap. Text was made of words joined by single blanks where its files came as tagged words.",
+        TextTask.MultiLabel => "- Its labels are decided one by one; combinations that make no sense are possible.",
+        TextTask.Regression => "- It answers a number for every text, and may go beyond the values it was trained on.",
         _ => throw new ArgumentOutOfRangeException(nameof(task)),
     };
 

@@ -1,6 +1,9 @@
 using System.Globalization;
+using System.Text.Encodings.Web;
+using System.Text.Json;
 using FineTuneStudio.Datasets;
 using FineTuneStudio.Engine.Generation;
+using FineTuneStudio.Engine.Metrics;
 using FineTuneStudio.Engine.Training;
 
 namespace FineTuneStudio.Models;
@@ -16,6 +19,8 @@ internal abstract class ScoreTexts : IDisposable
         TextTask.SingleLabel => new OfLabels(TextClassifier.Load(folder)),
         TextTask.TokenClassification => new OfSpans(SpanTagger.Load(folder)),
         TextTask.Generation => new OfAnswers(TextGenerator.Load(folder, format)),
+        TextTask.MultiLabel => new OfSets(TextClassifier.Load(folder)),
+        TextTask.Regression => new OfNumbers(TextClassifier.Load(folder)),
         _ => throw new ArgumentOutOfRangeException(nameof(task)),
     };
 
@@ -53,6 +58,32 @@ internal abstract class ScoreTexts : IDisposable
         private static string Prompt(string text) => ChatTurns.Read(text) is { Count: > 1 } turns && turns[^1].Role == ChatTurns.Assistant ? ChatTurns.Write([.. turns.Take(turns.Count - 1)]) : text;
 
         public override void Dispose() => generator.Dispose();
+    }
+
+    private sealed class OfSets(TextClassifier classifier) : ScoreTexts
+    {
+        internal override IReadOnlyList<string> Columns => ["predicted labels", .. classifier.Labels.Select(l => $"probability {l}")];
+
+        internal override IReadOnlyList<Score> Handle(IReadOnlyList<string> texts, int maxLength, CancellationToken cancel) => [.. classifier.Predict(texts, maxLength).Select(p =>
+        {
+            var said = MultiLabelClassification.Above(p).Select(i => classifier.Labels[i]).ToList();
+            // As the upload reads them, so that a scored file can become data.
+            return new Score([DownloadRejected.Cell(JsonSerializer.Serialize(said, Readable)), .. p.Select(Number)], said.Count == 0 ? "none of the labels" : string.Join(", ", said), null);
+        })];
+
+        private static readonly JsonSerializerOptions Readable = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+        public override void Dispose() => classifier.Dispose();
+    }
+
+    private sealed class OfNumbers(TextClassifier classifier) : ScoreTexts
+    {
+        internal override IReadOnlyList<string> Columns => ["predicted value"];
+
+        internal override IReadOnlyList<Score> Handle(IReadOnlyList<string> texts, int maxLength, CancellationToken cancel) => [.. classifier.Predict(texts, maxLength).Select(p =>
+            new Score([p[0].ToString("R", CultureInfo.InvariantCulture)], p[0].ToString("G4", CultureInfo.InvariantCulture), null))];
+
+        public override void Dispose() => classifier.Dispose();
     }
 
     private sealed class OfLabels(TextClassifier classifier) : ScoreTexts

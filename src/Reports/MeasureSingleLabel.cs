@@ -13,7 +13,7 @@ internal sealed class MeasureSingleLabel : MeasureTestPart
     internal override TestNumbers Handle(TestPart part)
     {
         var (test, train) = (part.LabelsOf(part.Test), part.LabelsOf(part.Train));
-        var probabilities = Predict(part);
+        var probabilities = Probabilities.Of(part);
         var predicted = probabilities.Select(p => Array.IndexOf(p, p.Max())).ToArray();
         var model = ScoresOf(test, predicted, part.Labels.Count, out var confusion);
         var baselines = Baselines(part, train, test, predicted);
@@ -50,21 +50,5 @@ internal sealed class MeasureSingleLabel : MeasureTestPart
             Compare("Majority label", $"Always answers “{part.Labels[majority]}”, the most frequent train label.", [.. Enumerable.Repeat(majority, test.Count)]),
             Compare("TF-IDF with logistic regression", "Words and word pairs weighted by TF-IDF, logistic regression (C = 1), trained on the same train rows.", linear),
         ];
-    }
-
-    /// Probabilities in the order of the version's labels, whatever the order in the model folder.
-    private static float[][] Predict(TestPart part)
-    {
-        part.Says("Loading the model.");
-        using var classifier = TextClassifier.Load(part.ModelFolder);
-        var column = part.Labels.Select(l => classifier.Labels.ToList().IndexOf(l)).ToArray();
-        if (column.Contains(-1) || classifier.Labels.Count != part.Labels.Count)
-            throw new ReportRefused($"The model of run {part.RunNumber} knows {Say.Count(classifier.Labels.Count, "label")}, but the data version has {Say.Count(part.Labels.Count)}; they must be the same. Launch the run again.");
-        var raw = classifier.Predict([.. part.Test.Select(r => r.Text)], part.MaxLength, 32, done =>
-        {
-            part.Cancel.ThrowIfCancellationRequested();
-            part.Says($"Scoring the test part: {Say.Count(done)} of {Say.Count(part.Test.Count, "row")}.");
-        });
-        return [.. raw.Select(row => column.Select(c => row[c]).ToArray())];
     }
 }

@@ -37,7 +37,7 @@ internal sealed record TestPart(TextTask Task, Metric Metric, int RunNumber, str
 }
 
 /// What was measured. Baselines are on the same rows, their differences paired.
-internal sealed record TestNumbers(Scores Model, int[][] Confusion, IReadOnlyList<Baseline> Baselines, IReadOnlyList<Mistake> Mistakes, int MistakeCount, SpanNumbers? Spans = null)
+internal sealed record TestNumbers(Scores Model, int[][] Confusion, IReadOnlyList<Baseline> Baselines, IReadOnlyList<Mistake> Mistakes, int MistakeCount, SpanNumbers? Spans = null, LabelSets? LabelSets = null, NumberErrors? NumberErrors = null)
 {
     /// Of a task that writes: some answers, and how many rows were answered.
     public IReadOnlyList<AnswerSample>? Samples { get; init; }
@@ -52,6 +52,8 @@ internal abstract class MeasureTestPart
         TextTask.SingleLabel => new MeasureSingleLabel(),
         TextTask.TokenClassification => new MeasureSpans(),
         TextTask.Generation => new MeasureGeneration(),
+        TextTask.MultiLabel => new MeasureMultiLabel(),
+        TextTask.Regression => new MeasureRegression(),
         _ => throw new ArgumentOutOfRangeException(nameof(task)),
     };
 
@@ -68,7 +70,7 @@ internal abstract class MeasureTestPart
                 gain <= 0 ? FactState.Block : gain >= 0.10 && (metric.IsHigherBetter() ? best.Difference.Low > 0 : best.Difference.High < 0) ? FactState.Pass : FactState.Warn, "pass from 0.10 with the interval above 0, block at 0 or less", "deepchecks simple model comparison 0.1"));
         if (validationScore is not { } validation) return checklist;
         var bias = metric.IsHigherBetter() ? validation - testScore : testScore - validation;
-        if (!metric.IsShare()) bias /= Math.Max(Math.Abs(testScore), 1e-12);
+        if (!metric.IsBestAtOne()) bias /= Math.Max(Math.Abs(testScore), 1e-12);
         return checklist.With(DosAndDonts.NoIgnoredFit, new("H6", "Validation above test", $"{Say.Signed(bias)}: {Say.Score(validation)} on validation at the best checkpoint, {Say.Score(testScore)} on test", bias <= 0.05 ? FactState.Pass : bias <= 0.10 ? FactState.Warn : FactState.Block, "pass up to 0.05, block above 0.10", "MLflow 0.05, deepchecks 0.10"));
     }
 
@@ -76,6 +78,6 @@ internal abstract class MeasureTestPart
         metric.IsHigherBetter() ? baselines.MaxBy(b => b.Scores.Of(metric).Value)! : baselines.MinBy(b => b.Scores.Of(metric).Value)!;
 
     /// How much of what a simple model leaves to win the fine-tuned one wins; of a metric without a best value, how much better it is in proportion.
-    private static double Gain(Metric metric, double ours, double theirs) => metric.IsShare() ? theirs >= 1 ? 0 : (ours - theirs) / (1 - theirs)
+    private static double Gain(Metric metric, double ours, double theirs) => metric.IsBestAtOne() ? theirs >= 1 ? 0 : (ours - theirs) / (1 - theirs)
         : theirs == 0 ? 0 : (metric.IsHigherBetter() ? ours - theirs : theirs - ours) / Math.Abs(theirs);
 }

@@ -15,7 +15,8 @@ public sealed record ReportBody(
     string Project, string Purpose, Metric Metric, double Goal, int Run, string LaunchedBy, string BuiltBy,
     DataUsed Data, BaseUsed Base, string RecipeJson, int BestStep, IReadOnlyList<string> Labels,
     Scores Model, int[][] Confusion, IReadOnlyList<Baseline> Baselines, IReadOnlyList<Mistake> Mistakes, int MistakeCount,
-    FitVerdict? Fit, MeasuredChecklist Checklist, int TestLooks, Fingerprints Fingerprints, TextTask Task = TextTask.SingleLabel, SpanNumbers? Spans = null)
+    FitVerdict? Fit, MeasuredChecklist Checklist, int TestLooks, Fingerprints Fingerprints, TextTask Task = TextTask.SingleLabel, SpanNumbers? Spans = null,
+    LabelSets? LabelSets = null, NumberErrors? NumberErrors = null)
 {
     /// Of a task that writes: some answers beside those of the base model, and how many test rows were answered.
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public IReadOnlyList<AnswerSample>? Samples { get; init; }

@@ -60,6 +60,22 @@ public static class Bootstrap
         return Percentiles(values, level);
     }
 
+    /// <summary>Draws as many places from each stratum as it has, with replacement, and gives the interval of the number over the resamples.</summary>
+    internal static Interval Resample(int[][] strata, Func<int[], double> number, int resamples, int seed, double level)
+    {
+        Random random = new(seed);
+        int[] places = new int[strata.Sum(s => s.Length)];
+        double[] values = new double[resamples];
+        for (int r = 0; r < resamples; r++)
+        {
+            int at = 0;
+            foreach (int[] stratum in strata)
+                for (int i = 0; i < stratum.Length; i++) places[at++] = stratum[random.Next(stratum.Length)];
+            values[r] = number(places);
+        }
+        return Percentiles(values, level);
+    }
+
     /// <summary>Linear interpolation between the order statistics, as numpy.percentile does by default.</summary>
     internal static Interval Percentiles(double[] values, double level)
     {

@@ -9,6 +9,27 @@ public enum Metric
     /// <summary>The share of rows with the right label.</summary>
     Accuracy,
 
+    /// <summary>F1 over all decisions on all labels together.</summary>
+    MicroF1,
+
+    /// <summary>The share of rows with exactly their labels, or exactly their answer.</summary>
+    ExactMatch,
+
+    /// <summary>Correlation of predicted and true values.</summary>
+    Pearson,
+
+    /// <summary>Correlation of their ranks.</summary>
+    Spearman,
+
+    /// <summary>The share of the true values' variance that the predictions explain.</summary>
+    RSquared,
+
+    /// <summary>In the unit of the values.</summary>
+    RootMeanSquaredError,
+
+    /// <summary>In the unit of the values.</summary>
+    MeanAbsoluteError,
+
     /// <summary>What the run minimises, on the validation rows and without dropout, in nats for a cross-entropy.</summary>
     ValidationLoss,
 
@@ -53,6 +74,13 @@ public static class MetricFacts
         Metric.Accuracy => "accuracy",
         Metric.EntityF1 => "entity F1",
         Metric.WordAccuracy => "word accuracy",
+        Metric.MicroF1 => "micro-F1",
+        Metric.ExactMatch => "exact match",
+        Metric.Pearson => "Pearson correlation",
+        Metric.Spearman => "Spearman correlation",
+        Metric.RSquared => "R²",
+        Metric.RootMeanSquaredError => "root mean squared error",
+        Metric.MeanAbsoluteError => "mean absolute error",
         Metric.ValidationLoss => "validation loss",
         Metric.Perplexity => "perplexity",
         Metric.TokenAccuracy => "next-token accuracy",
@@ -69,10 +97,13 @@ public static class MetricFacts
     public static string Title(this Metric metric) => metric.Name() is var name ? char.ToUpperInvariant(name[0]) + name[1..] : "";
 
     /// <summary>Whether more of it is better; of a loss less is.</summary>
-    public static bool IsHigherBetter(this Metric metric) => metric is not (Metric.ValidationLoss or Metric.Perplexity);
+    public static bool IsHigherBetter(this Metric metric) => metric is not (Metric.ValidationLoss or Metric.Perplexity or Metric.RootMeanSquaredError or Metric.MeanAbsoluteError);
 
     /// <summary>Whether its values lie between 0 and 1, so that a goal for it does too.</summary>
-    public static bool IsShare(this Metric metric) => metric is not (Metric.ValidationLoss or Metric.Perplexity or Metric.Chrf);
+    public static bool IsShare(this Metric metric) => metric is not (Metric.ValidationLoss or Metric.Perplexity or Metric.Chrf or Metric.Pearson or Metric.Spearman or Metric.RSquared or Metric.RootMeanSquaredError or Metric.MeanAbsoluteError);
+
+    /// <summary>Whether 1 is the best value there is, so that what is left to win can be said.</summary>
+    public static bool IsBestAtOne(this Metric metric) => metric.IsShare() || metric is Metric.Pearson or Metric.Spearman or Metric.RSquared;
 
     /// <summary>Whether one value is better than another.</summary>
     public static bool IsBetter(this Metric metric, double value, double than) => metric.IsHigherBetter() ? value > than : value < than;

@@ -54,6 +54,9 @@ public sealed record EncoderConfig(string ModelType, int VocabularySize, int Hid
     /// <summary>The first of config.json's architectures: the class that the file was saved from; "" if it does not say.</summary>
     public string SavedArchitecture { get; private init; } = "";
 
+    /// <summary>What the head answers by config.json: single_label_classification, multi_label_classification or regression; "" if it does not say.</summary>
+    public string ProblemType { get; private init; } = "";
+
     /// <summary>Whether a classifier in the file, if there is one, is of this kind by what config.json says.</summary>
     internal bool MayHold(EncoderHead head) => SavedArchitecture == "" || SavedArchitecture.EndsWith(OfTokens, StringComparison.Ordinal) == (head == EncoderHead.Token);
 
@@ -128,6 +131,7 @@ public sealed record EncoderConfig(string ModelType, int VocabularySize, int Hid
             hiddenDropout, Probability(distil ? "attention_dropout" : "attention_probs_dropout_prob", 0.1),
             distil ? Probability("seq_classif_dropout", 0.2) : Probability("classifier_dropout", hiddenDropout), LabelNames(Find("id2label")))
         {
+            ProblemType = Text("problem_type", ""),
             SavedArchitecture = Find("architectures") is { ValueKind: JsonValueKind.Array } saved && saved.EnumerateArray().FirstOrDefault() is { ValueKind: JsonValueKind.String } name ? name.GetString()! : "",
         };
     }

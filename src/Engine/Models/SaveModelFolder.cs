@@ -25,8 +25,8 @@ public static class SaveModelFolder
     /// The first call makes the whole folder and gives it its name when it is complete; later calls replace only the
     /// weights. Either way a reader, or a crash, finds a complete folder or the one before.
     /// </summary>
-    public static void Write(SequenceClassifier model, IReadOnlyList<string> labels, string baseFolder, string folder) =>
-        Write(baseFolder, folder, config => ConfigFor(model, labels, config), path => WriteWeights(model, baseFolder, path));
+    public static void Write(SequenceClassifier model, IReadOnlyList<string> labels, string baseFolder, string folder, string? problemType = null) =>
+        Write(baseFolder, folder, config => ConfigFor(model, labels, config, problemType), path => WriteWeights(model, baseFolder, path));
 
     /// <summary>The same for a language model, whose config.json stays as it is. Merge adapters first, or they are not in it.</summary>
     public static void Write(CausalLM model, string baseFolder, string folder) =>
@@ -79,14 +79,15 @@ public static class SaveModelFolder
         SafetensorsWriter.Write(path, tensors, new Dictionary<string, string>(file.Metadata) { ["format"] = "pt" });
     }
 
-    private static string ConfigFor(SequenceClassifier model, IReadOnlyList<string> labels, string baseConfig)
+    private static string ConfigFor(SequenceClassifier model, IReadOnlyList<string> labels, string baseConfig, string? problemType)
     {
         var config = JsonNode.Parse(baseConfig)!.AsObject();
         config["architectures"] = new JsonArray(model.Config.ArchitectureWith(model.Head));
         config["id2label"] = new JsonObject(labels.Select((label, i) => KeyValuePair.Create<string, JsonNode?>(i.ToString(), label)));
         config["label2id"] = new JsonObject(labels.Select((label, i) => KeyValuePair.Create<string, JsonNode?>(label, i)));
         if (model.Head == EncoderHead.Token) config.Remove("problem_type");
-        if (config.ContainsKey("problem_type")) config["problem_type"] = "single_label_classification";
+        if (problemType is not null) config["problem_type"] = problemType;
+        else if (config.ContainsKey("problem_type")) config["problem_type"] = "single_label_classification";
         config.Remove("num_labels");
         foreach (var name in new[] { "torch_dtype", "dtype" }.Where(config.ContainsKey)) config[name] = "float32";
         return config.ToJsonString(new JsonSerializerOptions { WriteIndented = true, NewLine = "\n", Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }) + "\n";

@@ -11,7 +11,6 @@ namespace FineTuneStudio.Engine.Training;
 internal abstract class EncoderObjective<TTexts> : Objective where TTexts : TokenizedTexts
 {
     private readonly string baseFolder;
-    private readonly bool newHead;
     private Tokenizer? tokenizer;
 
     /// <param name="labels">Names of the head's outputs.</param>
@@ -20,9 +19,15 @@ internal abstract class EncoderObjective<TTexts> : Objective where TTexts : Toke
     {
         (Recipe, this.baseFolder, Labels) = (recipe, baseFolder, labels);
         CheckSizes(recipe, EncoderConfig.Read(baseFolder));
-        (Classifier, Weights, newHead) = LoadClassifier.ForTraining(baseFolder, labels, recipe.Dropout, recipe.Seed, head);
+        (Classifier, Weights, NewHead) = LoadClassifier.ForTraining(baseFolder, labels, recipe.Dropout, recipe.Seed, head);
         if (recipe.TrainableLayers != TrainableLayers.All) TrainOnlyHeadAnd(recipe.TrainableLayers == TrainableLayers.LastBlocks ? recipe.LastBlocks : 0);
     }
+
+    /// <summary>Whether the head starts at random.</summary>
+    protected bool NewHead { get; }
+
+    /// <summary>What config.json of the saved folder says the head answers, where the number of labels does not say it.</summary>
+    protected virtual string? ProblemType => null;
 
     protected RunRecipe Recipe { get; }
 
@@ -34,7 +39,7 @@ internal abstract class EncoderObjective<TTexts> : Objective where TTexts : Toke
 
     public override WeightReport Weights { get; }
 
-    public override string HeadSaid => newHead ? $"the head for {Labels.Count} labels starts at random with seed {Recipe.Seed}." : "the head was kept, because the labels are the same.";
+    public override string HeadSaid => NewHead ? $"the head for {Labels.Count} labels starts at random with seed {Recipe.Seed}." : "the head was kept, because the labels are the same.";
 
     public override int Layers => Classifier.Config.Layers;
 
@@ -86,7 +91,7 @@ internal abstract class EncoderObjective<TTexts> : Objective where TTexts : Toke
         return Classifier.call(ids, mask, null);
     }
 
-    public override void Save(string folder) => SaveModelFolder.Write(Classifier, Labels, baseFolder, folder);
+    public override void Save(string folder) => SaveModelFolder.Write(Classifier, Labels, baseFolder, folder, ProblemType);
 
     /// <summary>Also of an objective that failed halfway through its making.</summary>
     public override void Dispose() => Classifier?.Dispose();

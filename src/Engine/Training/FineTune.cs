@@ -41,6 +41,7 @@ public static class FineTune
             if (baseFolder.StartsWith(Path.GetFullPath(Path.Combine(job.OutputFolder, name)) + Path.DirectorySeparatorChar, StringComparison.Ordinal))
                 throw new TrainingException($"The base model lies in the folder {name} of the output folder, which the run replaces; choose another output folder.");
         if (job.Recipe.Validate() is { Count: > 0 } problems) throw new TrainingException($"The recipe is not valid. {string.Join(" ", problems)}");
+        if (RunRecipe.Fields.Select(f => f.Unread(job.Recipe, job.Task)).FirstOrDefault(p => p is not null) is { } unread) throw new TrainingException(unread);
         if (job.Train.Count == 0) throw new TrainingException("There are no train rows to learn from.");
         Objective.Check(job);
         if (job.Recipe.EvaluationsPerEpoch > 0 && job.Validation.Count == 0)

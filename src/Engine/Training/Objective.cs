@@ -26,6 +26,8 @@ internal abstract class Objective : IDisposable
         TextTask.SingleLabel => new SingleLabelObjective(recipe, baseFolder, labels),
         TextTask.Generation => new GenerationObjective(recipe, baseFolder),
         TextTask.TokenClassification => new TokenTagObjective(recipe, baseFolder, labels),
+        TextTask.MultiLabel => new MultiLabelObjective(recipe, baseFolder, labels),
+        TextTask.Regression => new RegressionObjective(recipe, baseFolder),
         _ => throw new ArgumentOutOfRangeException(nameof(task)),
     };
 
@@ -38,6 +40,8 @@ internal abstract class Objective : IDisposable
             case TextTask.SingleLabel: SingleLabelObjective.Check(job); break;
             case TextTask.Generation: GenerationObjective.Check(job); break;
             case TextTask.TokenClassification: TokenTagObjective.Check(job); break;
+            case TextTask.MultiLabel: MultiLabelObjective.Check(job); break;
+            case TextTask.Regression: RegressionObjective.Check(job); break;
             default: throw new ArgumentOutOfRangeException(nameof(job));
         }
     }

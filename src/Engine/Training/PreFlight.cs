@@ -31,6 +31,8 @@ public static class PreFlight
 
         foreach (var field in RunRecipe.Fields.Where(f => f.AppliesTo(facts.Task)))
             if (field.Problem(recipe) is { } problem) findings.Add(new("out-of-range", Severity.Block, problem, field.Name));
+        foreach (var field in RunRecipe.Fields)
+            if (field.Unread(recipe, facts.Task) is { } unread) findings.Add(new("setting-of-another-task", Severity.Block, unread, field.Name));
         if (recipe.Metric != Metric.ValidationLoss && !facts.Task.Metrics().Contains(recipe.Metric))
             Add(Severity.Block, "metric-of-another-task", "Metric", $"Best checkpoint by {recipe.Metric.Name()} is not possible, because this task is not measured by it; choose {string.Join(" or ", facts.Task.Metrics().Append(Metric.ValidationLoss).Select(m => m.Name()))}.");
         if (recipe.Contradiction is { } contradiction) findings.Add(new("contradiction", Severity.Block, contradiction, "LabelSmoothing"));
@@ -70,7 +72,7 @@ public static class PreFlight
             add(Severity.Warn, "few-steps", "Epochs", $"The whole run is only {Count(plan.TotalSteps, "step")}; {(facts.Task == TextTask.Generation ? "a model rarely learns" : "a new head rarely learns")} in fewer than some tens. {(recipe.GradientAccumulation > 1 ? "More epochs or fewer accumulated batches" : "More epochs or a smaller batch")} give more steps.");
         if (recipe.Schedule == Schedule.OneCycle && plan.WarmupSteps == 0)
             add(Severity.Warn, "one-cycle-without-rise", "WarmupRatio", $"The one-cycle schedule rises during warm-up, and warm-up is 0, so the rate only falls; a warm-up of 0.3 is usual for it.");
-        if (facts.Task != TextTask.Generation && facts.TrainRows < 8 * facts.Labels)
+        if (facts.Task is not (TextTask.Generation or TextTask.Regression) && facts.TrainRows < 8 * facts.Labels)
             add(Severity.Warn, "few-rows-per-label", null, $"There are {Count(facts.TrainRows, "train row")} for {facts.Labels} labels, fewer than 8 a label on average; expect weak scores on rare labels.");
     }
 
@@ -93,7 +95,7 @@ public static class PreFlight
 
     private static void CheckLoss(RunRecipe recipe, PreFlightFacts facts, Report add)
     {
-        if (recipe.ClassWeights != ClassWeighting.Balanced || facts.RowsOfLabels?.Where(n => n > 0).ToList() is not { Count: > 1 } counts) return;
+        if (facts.Task != TextTask.SingleLabel || recipe.ClassWeights != ClassWeighting.Balanced || facts.RowsOfLabels?.Where(n => n > 0).ToList() is not { Count: > 1 } counts) return;
         if (counts.Min() == counts.Max())
             add(Severity.Warn, "class-weights-inert", "ClassWeights", $"Class weights is set to balanced but has no effect, because every label has {Count(counts[0], "train row")}.");
         else if (counts.Max() >= 100 * counts.Min())
@@ -173,7 +175,7 @@ public static class PreFlight
         }
         if (facts.ValidationRows == 0)
             add(Severity.Block, "no-validation-rows", "EvaluationsPerEpoch", $"There are no validation rows, so the {plan.EvaluationSteps.Count} planned evaluations cannot be done; give validation a share of the split, or set evaluations per epoch to 0.");
-        else if (facts.ValidationRows < 2 * facts.Labels)
+        else if (facts.Task != TextTask.Regression && facts.ValidationRows < 2 * facts.Labels)
             add(Severity.Warn, "small-validation", null, $"Validation has {Count(facts.ValidationRows, "row")} for {facts.Labels} labels; its numbers will jump about, and so will the choice of the best checkpoint.");
         if (recipe.EvaluationsPerEpoch > plan.StepsPerEpoch)
             add(Severity.Warn, "more-evaluations-than-steps", "EvaluationsPerEpoch", $"{recipe.EvaluationsPerEpoch} evaluations per epoch were asked for but an epoch has only {Count(plan.StepsPerEpoch, "step")}; the run evaluates after each step and no more often.");

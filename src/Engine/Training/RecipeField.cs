@@ -129,6 +129,10 @@ public sealed record RecipeField
         _ => $"a number from {Text(Min!)} to {Text(Max!)}{(IsOptional ? $", or \"{AsModel}\"" : "")}",
     };
 
+    /// <summary>The sentence on a setting that runs of a task do not read and that is not at its default, or null.</summary>
+    public string? Unread(RunRecipe recipe, TextTask task) => AppliesTo(task) || IsDefault(recipe) ? null
+        : $"{Label} is {Text(Get(recipe))}, but runs of this task do not read it; set it back to {Text(Default)}.";
+
     internal static IReadOnlyList<RecipeField> Describe(RunRecipe defaults)
     {
         RecipeField Whole(string name, string label, string group, int min, int max, string? unit, string help, Func<RunRecipe, int> get, Func<RunRecipe, int, RunRecipe> with) =>
@@ -189,11 +193,13 @@ public sealed record RecipeField
             Whole("GradientAccumulation", "Accumulated batches", Advanced, 1, 64, "batches", "How many batches each step adds up before it moves the weights: it learns as from one larger batch in the memory of a small one.",
                 r => r.GradientAccumulation, (r, v) => r with { GradientAccumulation = v }),
             Number("LabelSmoothing", "Label smoothing", Advanced, 0, 0.5, "share", "The share of each row's target that is spread over all labels, against overconfidence; the train loss includes it, evaluations stay plain cross-entropy so that curves compare.",
-                r => r.LabelSmoothing, (r, v) => r with { LabelSmoothing = v }) with { Tasks = judged },
+                r => r.LabelSmoothing, (r, v) => r with { LabelSmoothing = v }) with { Tasks = [TextTask.SingleLabel] },
             Choice("ClassWeights", "Class weights", Advanced, [new("None", "Every row counts the same"), new("Balanced", "Balanced: rare labels count more")],
-                "How much a row of each label counts in the train loss; evaluations stay plain cross-entropy so that curves compare.", r => r.ClassWeights, (r, v) => r with { ClassWeights = v }) with { Tasks = judged },
+                "How much a row of each label counts in the train loss; evaluations stay plain cross-entropy so that curves compare.", r => r.ClassWeights, (r, v) => r with { ClassWeights = v }) with { Tasks = [TextTask.SingleLabel, TextTask.MultiLabel] },
             Number("FocalGamma", "Focal loss gamma", Advanced, 0, 5, null, "Above 0, rows that the model already gets right count less in the train loss, often with a gamma of 2; 0 turns it off, and evaluations stay plain cross-entropy so that curves compare.",
-                r => r.FocalGamma, (r, v) => r with { FocalGamma = v }) with { Tasks = judged },
+                r => r.FocalGamma, (r, v) => r with { FocalGamma = v }) with { Tasks = [TextTask.SingleLabel, TextTask.MultiLabel] },
+            Choice("RegressionLoss", "Loss", Advanced, [new("Mse", "Mean squared error"), new("Huber", "Huber: large errors count less")],
+                "What a wrong number costs in the train loss; Huber counts an error beyond one standard deviation of the train values by its size instead of its square, and evaluations stay mean squared error so that curves compare.", r => r.RegressionLoss, (r, v) => r with { RegressionLoss = v }) with { Tasks = [TextTask.Regression] },
             Number("LayerDecay", "Layer-wise rate decay", Advanced, 0.5, 1, "share", "Each block learns at this share of the rate of the block above it, the head at the full rate and the embeddings at the least; 1 gives all the same rate.",
                 r => r.LayerDecay, (r, v) => r with { LayerDecay = v }),
             Whole("UnfreezeEpochs", "Epochs per unfrozen block", Advanced, 0, 50, "epochs", "Only the head trains at first, and every so many epochs one more block begins to, from the last down and the embeddings at the end; 0 trains all of them from the start.",

@@ -26,6 +26,9 @@ public enum LoraTargets { QueryValue, Attention, AllLinear }
 /// <summary>Whether several short rows share a row of the batch.</summary>
 public enum Packing { Off, On }
 
+/// <summary>What a wrong number costs: its squared error, or beyond one standard deviation of the train values only its size (Huber 1964).</summary>
+public enum RegressionLoss { Mse, Huber }
+
 /// <summary>What turns gradients into new weights.</summary>
 public enum OptimizerKind { AdamW, Sgd, Adafactor }
 
@@ -91,6 +94,9 @@ public sealed record RunRecipe
 
     /// <summary>The exponent of the focal loss (Lin et al. 2017, arXiv:1708.02002), 0 to 5; 0 is plain cross-entropy.</summary>
     public double FocalGamma { get; init; }
+
+    /// <summary>What a wrong number costs in training; only for texts with a number.</summary>
+    public RegressionLoss RegressionLoss { get; init; } = RegressionLoss.Mse;
 
     /// <summary>Each part of the model learns at this share of the rate of the part above it (Howard and Ruder 2018, arXiv:1801.06146), 0.5 to 1; 1 is off.</summary>
     public double LayerDecay { get; init; } = 1;

@@ -13,6 +13,12 @@ public enum TextTask
 
     /// <summary>Stretches of it, each with a label.</summary>
     TokenClassification,
+
+    /// <summary>Any number of the labels, also none.</summary>
+    MultiLabel,
+
+    /// <summary>A number.</summary>
+    Regression,
 }
 
 /// <summary>What is known of a task whatever the data.</summary>
@@ -22,6 +28,8 @@ public static class TextTasks
     public static IReadOnlyList<Metric> Metrics(this TextTask task) => task switch
     {
         TextTask.SingleLabel => [Metric.MacroF1, Metric.Accuracy],
+        TextTask.MultiLabel => [Metric.MicroF1, Metric.MacroF1, Metric.ExactMatch],
+        TextTask.Regression => [Metric.Pearson, Metric.Spearman, Metric.RSquared, Metric.RootMeanSquaredError, Metric.MeanAbsoluteError],
         TextTask.Generation => [Metric.Perplexity, Metric.TokenAccuracy],
         TextTask.TokenClassification => [Metric.EntityF1, Metric.WordAccuracy],
         _ => throw new ArgumentOutOfRangeException(nameof(task)),

@@ -63,6 +63,45 @@ public class LossParityTests
     }
 
     [Fact]
+    public void The_loss_of_several_labels_equals_the_reference_with_and_without_weights()
+    {
+        using var scope = NewDisposeScope();
+        var entry = Repository.GoldenJson("losses.json").GetProperty("bce_with_logits");
+        var (logits, targets) = (Row(entry, "logits"), Row(entry, "targets"));
+        using MultiLabelLoss plain = new(0, null), weighted = new(0, [.. Enumerable.Repeat(entry.GetProperty("inputs").GetProperty("pos_weight").GetDouble(), 4)]);
+        Near(entry.GetProperty("expected").GetProperty("plain").GetDouble(), plain.Mean(logits, targets));
+        Near(entry.GetProperty("expected").GetProperty("pos_weight").GetDouble(), weighted.Mean(logits, targets));
+    }
+
+    /// <summary>Alpha on one side and 1 - alpha on the other is a weight of alpha / (1 - alpha) for the first, all times 1 - alpha.</summary>
+    [Fact]
+    public void The_focal_loss_of_several_labels_equals_the_reference()
+    {
+        using var scope = NewDisposeScope();
+        var entry = Repository.GoldenJson("losses.json").GetProperty("sigmoid_focal");
+        double alpha = entry.GetProperty("inputs").GetProperty("alpha").GetDouble(), gamma = entry.GetProperty("inputs").GetProperty("gamma").GetDouble();
+        using MultiLabelLoss loss = new(gamma, [.. Enumerable.Repeat(alpha / (1 - alpha), 4)]);
+        Near(entry.GetProperty("expected").GetDouble() / (1 - alpha), loss.Mean(Row(entry, "logits"), Row(entry, "targets")));
+    }
+
+    [Fact]
+    public void The_losses_of_a_number_equal_the_reference()
+    {
+        using var scope = NewDisposeScope();
+        var entry = Repository.GoldenJson("losses.json").GetProperty("regression_losses");
+        var (said, wanted, expected) = (Row(entry, "pred").squeeze(0), Row(entry, "target").squeeze(0), entry.GetProperty("expected"));
+        Near(expected.GetProperty("mse").GetDouble(), nn.functional.mse_loss(said, wanted));
+        Near(expected.GetProperty("huber_delta_1").GetDouble(), RegressionObjective.Huber(said, wanted));
+        Near(expected.GetProperty("huber_delta_0.5").GetDouble(), RegressionObjective.Huber(said, wanted, 0.5));
+    }
+
+    [Fact]
+    public void Balanced_weights_of_several_labels_weigh_rows_with_the_label_against_those_without() =>
+        Assert.Equal([1, 3, 1, 1], MultiLabelLoss.Balanced([[0, 3], [1, 3], [0, 3], [3]], 4));
+
+    private static Tensor Row(JsonElement entry, string name) => tensor(entry.GetProperty("inputs").GetProperty(name).EnumerateArray().Select(v => v.GetSingle()).ToArray(), [1, entry.GetProperty("inputs").GetProperty(name).GetArrayLength()]);
+
+    [Fact]
     public void Balanced_weights_make_each_label_count_the_same_in_sum()
     {
         var weights = TrainingLoss.Balanced([0, 0, 0, 1, 3, 3], 4);

@@ -32,6 +32,27 @@ public sealed class MetricsParityTests(ITestOutputHelper output) : IDisposable
         Assert.Equal(expected.GetProperty("confusion_matrix_rows_true").EnumerateArray().Select(Ints), report.Confusion);
     }
 
+    [Fact]
+    public void Several_labels_give_the_numbers_of_the_reference()
+    {
+        JsonElement entry = Repository.GoldenJson("classification.json").GetProperty("multilabel"), expected = entry.GetProperty("expected");
+        IReadOnlyList<int>[] Sets(string name) => [.. entry.GetProperty("inputs").GetProperty(name).EnumerateArray().Select(row => Ints(row).Select((has, label) => (has, label)).Where(l => l.has == 1).Select(l => l.label).ToArray())];
+        MultiLabelReport report = MultiLabelClassification.Evaluate(Sets("y_true"), Sets("y_pred"), 3);
+        foreach (var (name, value) in new[] { ("subset_accuracy", report.ExactMatch), ("hamming_loss", report.HammingLoss), ("f1_micro", report.MicroF1), ("f1_macro", report.MacroF1), ("f1_weighted", report.WeightedF1), ("f1_samples", report.SamplesF1), ("jaccard_samples", report.SamplesJaccard) })
+            deviations.Relative("multi-label metrics", name, expected.GetProperty(name).GetDouble(), value, 1e-6);
+    }
+
+    [Fact]
+    public void Predicted_numbers_give_the_numbers_of_the_reference()
+    {
+        JsonElement entry = Repository.GoldenJson("classification.json").GetProperty("regression"), expected = entry.GetProperty("expected");
+        double[] Values(string name) => [.. entry.GetProperty("inputs").GetProperty(name).EnumerateArray().Select(v => v.GetDouble())];
+        RegressionReport report = Regression.Evaluate(Values("y_true"), Values("y_pred"));
+        foreach (var (name, value) in new[] { ("mse", report.MeanSquaredError), ("rmse", report.RootMeanSquaredError), ("mae", report.MeanAbsoluteError), ("median_ae", report.MedianAbsoluteError), ("r2", report.RSquared),
+            ("explained_variance", report.ExplainedVariance), ("pearson", report.Pearson), ("spearman", report.Spearman), ("kendall_tau_b", report.KendallTauB), ("max_error", report.MaxError) })
+            deviations.Relative("regression metrics", name, expected.GetProperty(name).GetDouble(), value, 1e-6);
+    }
+
     static int[] Ints(JsonElement list) => [.. list.EnumerateArray().Select(v => v.GetInt32())];
 
     void Same(double expected, double actual) => deviations.Relative("classification metrics", "score", expected, actual, 1e-6);

@@ -71,7 +71,7 @@ public class RunRecipeTests
             Epochs = 7, LearningRate = 3.3e-5, BatchSize = 33, MaxLength = 77, WarmupRatio = 0.07, Schedule = Schedule.Cosine, WeightDecay = 0.123,
             Dropout = 0.21, GradientClipping = 0, TrainableLayers = TrainableLayers.LastBlocks, LastBlocks = 2, Seed = 5, EvaluationsPerEpoch = 4,
             EarlyStoppingPatience = 9, Metric = Metric.ValidationLoss,
-            GradientAccumulation = 4, LabelSmoothing = 0.1, ClassWeights = ClassWeighting.Balanced, FocalGamma = 2,
+            GradientAccumulation = 4, LabelSmoothing = 0.1, ClassWeights = ClassWeighting.Balanced, FocalGamma = 2, RegressionLoss = RegressionLoss.Huber,
             LayerDecay = 0.9, UnfreezeEpochs = 1, Optimizer = OptimizerKind.Sgd, Momentum = 0.5,
             Method = TrainingMethod.Dora, LoraRank = 16, LoraAlpha = 3.5, LoraDropout = 0.05, LoraTargets = LoraTargets.AllLinear, PromptFormat = PromptFormat.ChatMl, Packing = Packing.On,
         };
