@@ -6,7 +6,7 @@ namespace FineTuneStudio.Engine.Training;
 
 /// <summary>
 /// Two texts that the model reads as one row, such as a sentence and a word in it. They are kept as one text with a sign between
-/// them that no keyboard has, and become a pair with the tokenizer's own separators and token types.
+/// them that texts do not hold, and become a pair with the tokenizer's own separators and token types.
 /// </summary>
 public static class TextPair
 {
