@@ -6,7 +6,7 @@ namespace FineTuneStudio.Projects;
 public static class TaskWords
 {
     /// The tasks with which the whole road can be walked, from upload to a signed model.
-    public static IReadOnlyList<TextTask> Offered { get; } = [TextTask.SingleLabel, TextTask.TokenClassification, TextTask.Generation];
+    public static IReadOnlyList<TextTask> Offered { get; } = [TextTask.SingleLabel, TextTask.MultiLabel, TextTask.Regression, TextTask.TokenClassification, TextTask.Generation];
 
     public static string Title(TextTask task) => task switch
     {

@@ -33,11 +33,11 @@ public sealed record SpannedText(long RowId, string Text, IReadOnlyList<TextSpan
 /// <summary>A text with any number of labels; <paramref name="Labels"/> are indices into the job's labels, each once.</summary>
 public sealed record MultiLabeledText(long RowId, string Text, IReadOnlyList<int> Labels) : TrainingExample(RowId, Text)
 {
-    internal override string Answer => string.Join(',', Labels);
+    internal override string Answered => string.Join(',', Labels);
 }
 
 /// <summary>A text, or a <see cref="TextPair"/>, with a number.</summary>
 public sealed record ScoredText(long RowId, string Text, double Value) : TrainingExample(RowId, Text)
 {
-    internal override string Answer => Value.ToString("R", CultureInfo.InvariantCulture);
+    internal override string Answered => Value.ToString("R", CultureInfo.InvariantCulture);
 }
