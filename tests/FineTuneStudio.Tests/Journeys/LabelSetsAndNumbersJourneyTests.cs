@@ -127,7 +127,7 @@ public sealed class LabelSetsAndNumbersJourneyTests(StudioFixture app, Browser b
         await page.GetByLabel("Who approves?").FillAsync("the head of research");
         await Press(page, "Create the project");
         var address = $"/p/{name.ToLowerInvariant()}";
-        await page.WaitForURLAsync("**" + address);
+        await Expect(page).ToHaveURLAsync(new Regex(Regex.Escape(address) + "$"));
         return address;
     }
 
@@ -137,7 +137,7 @@ public sealed class LabelSetsAndNumbersJourneyTests(StudioFixture app, Browser b
         await File.WriteAllLinesAsync(file, lines);
         await page.GotoAsync($"{project}/data/upload");
         await page.GetByLabel("Drop a file here, or choose one").SetInputFilesAsync(file);
-        await page.WaitForURLAsync("**/data/upload/*", new() { Timeout = 60_000 });
+        await Expect(page).ToHaveURLAsync(new Regex("/data/upload/[0-9]+$"), new() { Timeout = 60_000 });
     }
 
     private static async Task Import(IPage page)
@@ -171,7 +171,7 @@ public sealed class LabelSetsAndNumbersJourneyTests(StudioFixture app, Browser b
         var launch = page.GetByRole(AriaRole.Button, new() { Name = "Launch the run" });
         await Expect(launch).ToBeEnabledAsync(new() { Timeout = 60_000 });
         await launch.ClickAsync();
-        await page.WaitForURLAsync("**/runs/1");
+        await Expect(page).ToHaveURLAsync(new Regex("/runs/1$"));
         await Expect(page.GetByRole(AriaRole.Link, new() { Name = "Build the report" })).ToBeVisibleAsync(new() { Timeout = 600_000 });
         var evaluations = await db.RunEvaluations.Where(e => db.Runs.Any(r => r.Id == e.RunId && r.ProjectId == id)).OrderBy(e => e.Step).ToListAsync();
         Assert.True(evaluations[^1].TrainSampleLoss < evaluations[0].TrainSampleLoss, $"train loss {evaluations[0].TrainSampleLoss} to {evaluations[^1].TrainSampleLoss}");
@@ -182,7 +182,7 @@ public sealed class LabelSetsAndNumbersJourneyTests(StudioFixture app, Browser b
     {
         await page.GotoAsync($"{project}/reports?run=1");
         await Press(page, "Build the report of run 1");
-        await page.WaitForURLAsync("**/reports/1");
+        await Expect(page).ToHaveURLAsync(new Regex("/reports/1$"));
         await Expect(page.GetByRole(AriaRole.Heading, new() { Name = "Sign-off" })).ToBeVisibleAsync(new() { Timeout = 300_000 });
     }
 
