@@ -45,9 +45,6 @@ public enum Metric
     /// <summary>The share of words with the right tag, also of those outside every span.</summary>
     WordAccuracy,
 
-    /// <summary>The share of rows whose written answer is the given one, but for case and blanks.</summary>
-    ExactMatch,
-
     /// <summary>The share of rows whose written answer ends with the given answer's last number.</summary>
     LastNumber,
 
@@ -84,7 +81,6 @@ public static class MetricFacts
         Metric.ValidationLoss => "validation loss",
         Metric.Perplexity => "perplexity",
         Metric.TokenAccuracy => "next-token accuracy",
-        Metric.ExactMatch => "exact match",
         Metric.LastNumber => "right final number",
         Metric.Rouge1 => "ROUGE-1",
         Metric.Rouge2 => "ROUGE-2",

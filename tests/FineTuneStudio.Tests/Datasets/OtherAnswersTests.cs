@@ -1,4 +1,5 @@
 using FineTuneStudio.Datasets;
+using FineTuneStudio.Engine.Training;
 
 namespace FineTuneStudio.Tests.Datasets;
 
@@ -29,10 +30,10 @@ public sealed class OtherAnswersTests
     [Fact]
     public void The_separator_is_found_and_ids_without_a_header_are_labels()
     {
-        var look = ExamineFile.See(NewImport("emotions.tsv"), Tables.File(string.Concat(Enumerable.Range(0, 40).Select(i => $"A text, with a comma, number {i}\t{(i % 3 == 0 ? "2,14" : i % 3 == 1 ? "2" : "27")}\tid{i}\n"))), null, new MultiLabelAnswers());
+        var look = ExamineFile.See(NewImport("emotions.tsv"), Tables.File(string.Concat(Enumerable.Range(0, 40).Select(i => $"A text, with a comma, number {i}\t{(i % 3 == 0 ? "2,14" : i % 3 == 1 ? "2" : "27")}\tid{i}\n"))), TextTask.MultiLabel, null);
         Assert.Equal([ColumnRole.Text, ColumnRole.Label, ColumnRole.Attribute], look.Mapping.Columns.Select(c => c.Role));
         Assert.Equal("comma", look.Mapping.Separator);
-        Assert.Equal("semicolon", ExamineFile.See(NewImport("a.csv"), Tables.File(string.Concat(Enumerable.Range(0, 40).Select(i => $"Text number {i} here,{(i % 2 == 0 ? "a;b" : "b")}\n").Prepend("text,labels\n"))), null, new MultiLabelAnswers()).Mapping.Separator);
+        Assert.Equal("semicolon", ExamineFile.See(NewImport("a.csv"), Tables.File(string.Concat(Enumerable.Range(0, 40).Select(i => $"Text number {i} here,{(i % 2 == 0 ? "a;b" : "b")}\n").Prepend("text,labels\n"))), TextTask.MultiLabel, null).Mapping.Separator);
     }
 
     [Theory]
@@ -54,7 +55,7 @@ public sealed class OtherAnswersTests
     public void Two_texts_become_one_row_and_the_number_column_is_found()
     {
         var file = Tables.File("id\tcorpus\tsentence\ttoken\tcomplexity\n" + string.Concat(Enumerable.Range(0, 12).Select(i => $"x{i}\tbible\tHe said \"no to number {i}\triver\t0.{i + 10}\n")) + "y\tbible\tA text.\t \t0.5\n");
-        var look = ExamineFile.See(NewImport("complexity.tsv"), file, null, NumberAnswers.All);
+        var look = ExamineFile.See(NewImport("complexity.tsv"), file, TextTask.Regression, null);
         Assert.Equal("complexity", look.Mapping.Columns.Single(c => c.Role == ColumnRole.Label).Name);
         var mapping = look.Mapping with { Columns = [.. look.Mapping.Columns.Select(c => c.Name == "token" ? c with { Role = ColumnRole.Pair } : c)] };
         var taken = ReadTable.Rows(file, look.Format!, look.Columns).Select(r => ReadTable.Take(r, mapping.Columns, NumberAnswers.All)).ToList();
