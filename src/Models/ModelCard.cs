@@ -59,7 +59,8 @@ internal static class ModelCard
         else Line($"- Data version {view.Version}, {Say.Count(view.Labels.Sum(l => l.Count), view.Project.Task == TextTask.TokenClassification ? "labelled span" : "labelled row")}.");
         if (view.Report is { } used) Line($"- Split {used.Data.Split}, seed {used.Data.Seed}: {Say.Count(used.Data.Train)} train, {Say.Count(used.Data.Validation)} validation, {Say.Count(used.Data.Test)} test rows.");
         Line($"- Base model: {One(view.Base.Name)} ({view.Base.Architecture}, {Say.Count(view.Base.Parameters)} parameters), from {One(view.Base.Source)}; origin {view.Base.Origin.ToString().ToLowerInvariant()}{(view.Base.Origin == ModelOrigin.Pretrained ? "" : ", so it does not count as pretrained")}; licence {view.Base.License ?? "not stated"}.");
-        Line("- Weights: one model.safetensors in F32, as training computes, whatever files and type the base model came in.");
+        Line(view.Project.Task == TextTask.Generation ? "- Weights: one model.safetensors with the base model's types; what was learned in F32 is rounded to them."
+            : "- Weights: one model.safetensors in F32, as training computes, whatever files and type the base model came in.");
         Line($"- Best checkpoint at step {Say.Count(view.Run.BestStep ?? 0)} of {Say.Count(view.Run.TotalSteps)}, chosen on the validation part.");
         var recipe = RunRecipe.FromJson(view.Run.RecipeJson);
         Line($"- Recipe: {string.Join(", ", RunRecipe.Fields.Select(f => $"{f.Label} {f.Text(f.Get(recipe))}"))}.");

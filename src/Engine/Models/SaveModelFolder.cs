@@ -10,8 +10,9 @@ namespace FineTuneStudio.Engine.Models;
 /// <summary>
 /// Writes a fine-tuned model as the Hugging Face folder its base came as: the same files, keys, shapes, dtypes and
 /// configuration fields, but for the classifier head and its labels. The weights are always one model.safetensors under the family's
-/// present names, also where the base had them in shards, without the prefix or under older names; and always in F32, because a step
-/// of fine-tuning is often smaller than what F16 or BF16 can tell apart, and rounding would take back what was learned.
+/// present names, also where the base had them in shards, without the prefix or under older names. An encoder's are always in F32, because a
+/// step of fine-tuning is often smaller than what F16 or BF16 can tell apart, and rounding would take back what was learned; a language
+/// model's keep the types of the base.
 /// </summary>
 public static class SaveModelFolder
 {
