@@ -69,13 +69,13 @@ sealed class FuzzWeights
          "model":{"type":"WordPiece","unk_token":"[UNK]","continuing_subword_prefix":"##","max_input_chars_per_word":100,"vocab":{"[PAD]":0,"[UNK]":1,"[CLS]":2,"[SEP]":3,"a":4,"##b":5,"hello":6,"1":7}}}
         """;
 
-    /// <summary>Fuzzes one kind for a time, in a folder of its own under <paramref name="folder"/>.</summary>
-    public static FuzzResult Run(string kind, TimeSpan time, int seed, string folder)
+    /// <summary>Fuzzes one kind for a time and for <paramref name="atLeast"/> files, in a folder of its own under <paramref name="folder"/>.</summary>
+    public static FuzzResult Run(string kind, TimeSpan time, int seed, string folder, int atLeast = 1)
     {
         Directory.CreateDirectory(folder);
         FuzzWeights fuzz = new(kind, seed, folder);
         var watch = Stopwatch.StartNew();
-        Thread worker = new(() => fuzz.Loop(watch, time)) { IsBackground = true, Name = "fuzz" };
+        Thread worker = new(() => fuzz.Loop(watch, time, atLeast)) { IsBackground = true, Name = "fuzz" };
         Volatile.Write(ref fuzz.startedAt, Stopwatch.GetTimestamp());
         worker.Start();
         while (!worker.Join(TimeSpan.FromMilliseconds(50)))
@@ -87,10 +87,10 @@ sealed class FuzzWeights
         return new(kind, seed, watch.Elapsed, fuzz.executions, fuzz.refused, fuzz.finding);
     }
 
-    void Loop(Stopwatch watch, TimeSpan time)
+    void Loop(Stopwatch watch, TimeSpan time, int atLeast)
     {
         var file = Path.Combine(folder, target);
-        while (watch.Elapsed < time && finding is null)
+        while ((watch.Elapsed < time || executions < atLeast) && finding is null)
         {
             File.WriteAllBytes(file, Changed());
             Volatile.Write(ref startedAt, Stopwatch.GetTimestamp());
@@ -118,7 +118,7 @@ sealed class FuzzWeights
         if (kind == "tokenizer")
         {
             var tokenizer = Tokenizer.Load(folder);
-            foreach (var text in new[] { "Hello ab 1 [CLS] \u00e9\ud83d\ude00", "" }) tokenizer.Encode(text);
+            foreach (var text in new[] { "Hello ab 1 [CLS] \u00e9\ud83d\ude00", "" }) tokenizer.Decode(tokenizer.Encode(text).Ids);
             return;
         }
         _ = ModelWeights.FilesOf(folder);

@@ -15,7 +15,7 @@ abstract class Decoder
         "Sequence" => new DecoderSequence([.. Json.Sequence(json, "decoders", depth).Select(d => Read(d, depth + 1)).OfType<Decoder>()]),
         "WordPiece" => new WordPieceDecoder(Json.Text(json, "prefix") ?? "##", Json.Flag(json, "cleanup") ?? true),
         "ByteLevel" => new ByteLevelDecoder(),
-        "Metaspace" => new EachToken((token, i) => Blanks(token, MetaspacePreTokenizer.Mark(json), i == 0 && MetaspacePreTokenizer.Scheme(json) != PrependScheme.Never)),
+        "Metaspace" => Metaspace(MetaspacePreTokenizer.Mark(json), MetaspacePreTokenizer.Scheme(json) != PrependScheme.Never),
         "ByteFallback" => new ByteFallbackDecoder(),
         "Fuse" => new FuseDecoder(),
         "Replace" => Replace(SplitPattern.Read(json.GetProperty("pattern")), Json.Text(json, "content") ?? ""),
@@ -23,7 +23,8 @@ abstract class Decoder
         var other => throw new TokenizerFileException($"tokenizer.json has the decoder {other ?? "without a type"}, which is not supported."),
     };
 
-    static string Blanks(string token, char mark, bool first) => first ? token.Replace(mark.ToString(), "", StringComparison.Ordinal) : token.Replace(mark, ' ');
+    static EachToken Metaspace(char mark, bool prefixed) =>
+        new((token, i) => i == 0 && prefixed ? token.Replace(mark.ToString(), "", StringComparison.Ordinal) : token.Replace(mark, ' '));
 
     static EachToken Replace(SplitPattern pattern, string content) =>
         new((token, _) => string.Concat(pattern.Find(token).Select(m => m.IsMatch ? content : token[m.Start..m.End])));

@@ -27,6 +27,17 @@ public sealed class TokenizerTests : IDisposable
         return Tokenizer.Load(folder.Path);
     }
 
+    [Fact]
+    public void A_decoder_of_marked_blanks_works_after_its_file_is_closed()
+    {
+        File.WriteAllText(folder.File("tokenizer.json"), """
+            {"pre_tokenizer":{"type":"Metaspace","prepend_scheme":"always"},"decoder":{"type":"Metaspace","prepend_scheme":"always"},
+             "model":{"type":"Unigram","unk_id":0,"vocab":[["<unk>",0.0],["\u2581a",-1.0],["\u2581b",-2.0]]}}
+            """);
+        Tokenizer tokenizer = Tokenizer.Load(folder.Path);
+        Assert.Equal("a b", tokenizer.Decode(tokenizer.Encode("a b").Ids));
+    }
+
     static string Tokens(Encoding encoding) => string.Join(' ', encoding.Tokens);
 
     [Fact]
