@@ -59,6 +59,9 @@ public enum Metric
 
     /// <summary>chrF2 over all rows, from 0 to 100: runs of characters that they share.</summary>
     Chrf,
+
+    /// <summary>Mean F1 of the words that found and given answer share, as SQuAD is scored.</summary>
+    AnswerF1,
 }
 
 /// <summary>What is known of a metric whatever it measures.</summary>
@@ -86,6 +89,7 @@ public static class MetricFacts
         Metric.Rouge2 => "ROUGE-2",
         Metric.RougeL => "ROUGE-L",
         Metric.Chrf => "chrF",
+        Metric.AnswerF1 => "answer F1",
         _ => throw new ArgumentOutOfRangeException(nameof(metric)),
     };
 

@@ -19,7 +19,7 @@ public sealed record EncoderConfig(string ModelType, int VocabularySize, int Hid
     int PositionRows, int TypeVocabularySize, double LayerNormEpsilon, double InitializerRange, int PadTokenId, bool FixedPositions,
     double HiddenDropout, double AttentionDropout, double ClassifierDropout, IReadOnlyList<string> Labels)
 {
-    private const string OfTokens = "ForTokenClassification";
+    private const string OfTokens = "ForTokenClassification", OfAnswers = "ForQuestionAnswering";
 
     /// <summary>The values of model_type that can be read, with each family's own spelling and how its classes begin.</summary>
     private static readonly (string Type, string Family, string Prefix, string Class)[] Known =
@@ -49,7 +49,7 @@ public sealed record EncoderConfig(string ModelType, int VocabularySize, int Hid
     public string Architecture => ArchitectureWith(EncoderHead.Sequence);
 
     /// <summary>Hugging Face's class for this family with a head.</summary>
-    public string ArchitectureWith(EncoderHead head) => Known.Single(k => k.Type == ModelType).Class + (head == EncoderHead.Token ? OfTokens : "ForSequenceClassification");
+    public string ArchitectureWith(EncoderHead head) => Known.Single(k => k.Type == ModelType).Class + (head switch { EncoderHead.Token => OfTokens, EncoderHead.Answer => OfAnswers, _ => "ForSequenceClassification" });
 
     /// <summary>The first of config.json's architectures: the class that the file was saved from; "" if it does not say.</summary>
     public string SavedArchitecture { get; private init; } = "";
@@ -57,8 +57,12 @@ public sealed record EncoderConfig(string ModelType, int VocabularySize, int Hid
     /// <summary>What the head answers by config.json: single_label_classification, multi_label_classification or regression; "" if it does not say.</summary>
     public string ProblemType { get; private init; } = "";
 
+    /// <summary>Before the outputs for answers, in DistilBERT alone.</summary>
+    public double AnswerDropout { get; private init; }
+
     /// <summary>Whether a classifier in the file, if there is one, is of this kind by what config.json says.</summary>
-    internal bool MayHold(EncoderHead head) => SavedArchitecture == "" || SavedArchitecture.EndsWith(OfTokens, StringComparison.Ordinal) == (head == EncoderHead.Token);
+    internal bool MayHold(EncoderHead head) => SavedArchitecture == "" || head == (SavedArchitecture.EndsWith(OfTokens, StringComparison.Ordinal) ? EncoderHead.Token
+        : SavedArchitecture.EndsWith(OfAnswers, StringComparison.Ordinal) ? EncoderHead.Answer : EncoderHead.Sequence);
 
     /// <summary>What the names of the backbone's parameters begin with, with its dot.</summary>
     public string Prefix => Known.Single(k => k.Type == ModelType).Prefix;
@@ -132,13 +136,14 @@ public sealed record EncoderConfig(string ModelType, int VocabularySize, int Hid
             distil ? Probability("seq_classif_dropout", 0.2) : Probability("classifier_dropout", hiddenDropout), LabelNames(Find("id2label")))
         {
             ProblemType = Text("problem_type", ""),
+            AnswerDropout = distil ? Probability("qa_dropout", 0.1) : 0,
             SavedArchitecture = Find("architectures") is { ValueKind: JsonValueKind.Array } saved && saved.EnumerateArray().FirstOrDefault() is { ValueKind: JsonValueKind.String } name ? name.GetString()! : "",
         };
     }
 
     /// <summary>The same model with one probability for every dropout; null keeps those of config.json.</summary>
     internal EncoderConfig WithDropout(double? dropout) =>
-        dropout is { } p ? this with { HiddenDropout = p, AttentionDropout = p, ClassifierDropout = p } : this;
+        dropout is { } p ? this with { HiddenDropout = p, AttentionDropout = p, ClassifierDropout = p, AnswerDropout = p } : this;
 
     private static List<string> LabelNames(JsonElement? names)
     {

@@ -24,14 +24,16 @@ public static class LoadClassifier
         if (headless.Count > 0)
         {
             model.Dispose();
-            throw new WeightFileException($"The weights have no fitting {string.Join(" and ", headless)} for the {config.Labels.Count} labels of config.json; this model was not fine-tuned for classification, so train it first.");
+            throw new WeightFileException(head == EncoderHead.Answer
+                ? $"The weights have no fitting {string.Join(" and ", headless)}; this model was not fine-tuned to answer questions, so train it first."
+                : $"The weights have no fitting {string.Join(" and ", headless)} for the {config.Labels.Count} labels of config.json; this model was not fine-tuned for classification, so train it first.");
         }
         model.eval();
         return (model, report);
     }
 
     /// <summary>
-    /// A base model to fine-tune. The head is the folder's where it is of the same kind and its labels are the same in the same order; else its last layer is
+    /// A base model to fine-tune. The head is the folder's where it is of the same kind and its labels, if the kind has any, are the same in the same order; else its last layer is
     /// drawn anew from normal(0, initializer_range) by <paramref name="seed"/> with zero biases, as is every layer of the head, or a
     /// pooler, that the files lack. A null <paramref name="dropout"/> keeps the folder's.
     /// </summary>
@@ -42,7 +44,7 @@ public static class LoadClassifier
         var model = SequenceClassifier.For(config, labels.Count, dropout, head);
         var report = Filled(model, folder);
         var fresh = report.Missing.Concat(report.Reshaped).ToHashSet();
-        var newHead = !config.MayHold(head) || !config.Labels.SequenceEqual(labels) || fresh.Any(n => n.StartsWith(model.ClassifierName));
+        var newHead = !config.MayHold(head) || head != EncoderHead.Answer && !config.Labels.SequenceEqual(labels) || fresh.Any(n => n.StartsWith(model.ClassifierName));
         if (newHead) fresh.UnionWith([model.ClassifierName + "weight", model.ClassifierName + "bias"]);
         manual_seed(seed);
         using (no_grad())

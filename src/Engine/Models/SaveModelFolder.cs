@@ -84,9 +84,14 @@ public static class SaveModelFolder
     {
         var config = JsonNode.Parse(baseConfig)!.AsObject();
         config["architectures"] = new JsonArray(model.Config.ArchitectureWith(model.Head));
-        config["id2label"] = new JsonObject(labels.Select((label, i) => KeyValuePair.Create<string, JsonNode?>(i.ToString(), label)));
-        config["label2id"] = new JsonObject(labels.Select((label, i) => KeyValuePair.Create<string, JsonNode?>(label, i)));
-        if (model.Head == EncoderHead.Token) config.Remove("problem_type");
+        // An answer's two outputs have no names, and transformers leaves out what is its default.
+        if (model.Head == EncoderHead.Answer) foreach (var name in new[] { "id2label", "label2id" }) config.Remove(name);
+        else
+        {
+            config["id2label"] = new JsonObject(labels.Select((label, i) => KeyValuePair.Create<string, JsonNode?>(i.ToString(), label)));
+            config["label2id"] = new JsonObject(labels.Select((label, i) => KeyValuePair.Create<string, JsonNode?>(label, i)));
+        }
+        if (model.Head != EncoderHead.Sequence) config.Remove("problem_type");
         if (problemType is not null) config["problem_type"] = problemType;
         else if (config.ContainsKey("problem_type")) config["problem_type"] = "single_label_classification";
         config.Remove("num_labels");

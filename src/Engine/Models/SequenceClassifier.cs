@@ -14,10 +14,13 @@ public enum EncoderHead
 
     /// <summary>Each token: logits [batch, length, labels].</summary>
     Token,
+
+    /// <summary>Where an answer begins, and where it ends: logits [batch, length, 2].</summary>
+    Answer,
 }
 
 /// <summary>
-/// A text encoder with a classification head on its first token, or on each: embeddings, then blocks, then the head. The families differ in
+/// A text encoder with a head on its first token, or on each: embeddings, then blocks, then the head. The families differ in
 /// these parts and in their names, which are those of Hugging Face's classes, so that their safetensors files load key by key.
 /// Weights are left unset by the constructors: fill them with <see cref="LoadClassifier"/>.
 /// </summary>
@@ -30,17 +33,20 @@ public abstract class SequenceClassifier : Module<Tensor, Tensor?, Tensor?, Tens
 
     /// <summary>A model of the family that <see cref="EncoderConfig.ModelType"/> names.</summary>
     /// <param name="config">Sizes and constants, from config.json.</param>
-    /// <param name="labels">Outputs of the classifier.</param>
+    /// <param name="labels">Outputs of the classifier; for answers always 2, whatever is given.</param>
     /// <param name="dropout">Probability for every dropout of the model, in place of those in <paramref name="config"/>; null keeps them.</param>
     /// <param name="head">What the classes are told of.</param>
     public static SequenceClassifier For(EncoderConfig config, int labels, double? dropout = null, EncoderHead head = EncoderHead.Sequence) => (config.ModelType, head) switch
     {
         ("bert", EncoderHead.Sequence) => new BertForSequenceClassification(config, labels, dropout),
         ("bert", EncoderHead.Token) => new BertForTokenClassification(config, labels, dropout),
+        ("bert", EncoderHead.Answer) => new BertForQuestionAnswering(config, dropout),
         ("distilbert", EncoderHead.Sequence) => new DistilBertForSequenceClassification(config, labels, dropout),
         ("distilbert", EncoderHead.Token) => new DistilBertForTokenClassification(config, labels, dropout),
+        ("distilbert", EncoderHead.Answer) => new DistilBertForQuestionAnswering(config, dropout),
         ("roberta" or "xlm-roberta", EncoderHead.Sequence) => new RobertaForSequenceClassification(config, labels, dropout),
         ("roberta" or "xlm-roberta", EncoderHead.Token) => new RobertaForTokenClassification(config, labels, dropout),
+        ("roberta" or "xlm-roberta", EncoderHead.Answer) => new RobertaForQuestionAnswering(config, dropout),
         _ => throw new ArgumentException($"There is no model of the type {config.ModelType}."),
     };
 

@@ -28,6 +28,7 @@ internal abstract class Objective : IDisposable
         TextTask.TokenClassification => new TokenTagObjective(recipe, baseFolder, labels),
         TextTask.MultiLabel => new MultiLabelObjective(recipe, baseFolder, labels),
         TextTask.Regression => new RegressionObjective(recipe, baseFolder),
+        TextTask.QuestionAnswering => new AnswerSpanObjective(recipe, baseFolder),
         _ => throw new ArgumentOutOfRangeException(nameof(task)),
     };
 
@@ -42,6 +43,7 @@ internal abstract class Objective : IDisposable
             case TextTask.TokenClassification: TokenTagObjective.Check(job); break;
             case TextTask.MultiLabel: MultiLabelObjective.Check(job); break;
             case TextTask.Regression: RegressionObjective.Check(job); break;
+            case TextTask.QuestionAnswering: AnswerSpanObjective.Check(job); break;
             default: throw new ArgumentOutOfRangeException(nameof(job));
         }
     }

@@ -14,7 +14,11 @@ public sealed record PreFlightFinding(string Id, Severity Severity, string Sente
 /// are the train rows of each label, null where nobody counted them.</summary>
 public sealed record PreFlightFacts(int TrainRows, int ValidationRows, int Labels, IReadOnlyList<int> TokenLengths,
     int MaxPositions, int Blocks, double? SuggestedLearningRate, string Origin, IReadOnlyList<int>? RowsOfLabels = null,
-    TextTask Task = TextTask.SingleLabel);
+    TextTask Task = TextTask.SingleLabel)
+{
+    /// <summary>Where the answers of the train rows' questions stand, of a task that finds answers; null of any other.</summary>
+    public IReadOnlyList<AnswerPlace>? AnswerPlaces { get; init; }
+}
 
 /// <summary>Names every setting of a recipe that is impossible, inert or contradictory on the given data and model.</summary>
 public static class PreFlight
@@ -72,7 +76,7 @@ public static class PreFlight
             add(Severity.Warn, "few-steps", "Epochs", $"The whole run is only {Count(plan.TotalSteps, "step")}; {(facts.Task == TextTask.Generation ? "a model rarely learns" : "a new head rarely learns")} in fewer than some tens. {(recipe.GradientAccumulation > 1 ? "More epochs or fewer accumulated batches" : "More epochs or a smaller batch")} give more steps.");
         if (recipe.Schedule == Schedule.OneCycle && plan.WarmupSteps == 0)
             add(Severity.Warn, "one-cycle-without-rise", "WarmupRatio", $"The one-cycle schedule rises during warm-up, and warm-up is 0, so the rate only falls; a warm-up of 0.3 is usual for it.");
-        if (facts.Task is not (TextTask.Generation or TextTask.Regression) && facts.TrainRows < 8 * facts.Labels)
+        if (facts.Task is not (TextTask.Generation or TextTask.Regression or TextTask.QuestionAnswering) && facts.TrainRows < 8 * facts.Labels)
             add(Severity.Warn, "few-rows-per-label", null, $"There are {Count(facts.TrainRows, "train row")} for {facts.Labels} labels, fewer than 8 a label on average; expect weak scores on rare labels.");
     }
 
@@ -80,6 +84,11 @@ public static class PreFlight
     {
         if (recipe.MaxLength > facts.MaxPositions)
             add(Severity.Block, "max-length-over-positions", "MaxLength", $"Max length is {recipe.MaxLength} tokens but the base model has only {facts.MaxPositions} positions; set it to {facts.MaxPositions} or less.");
+        if (facts.Task == TextTask.QuestionAnswering)
+        {
+            CheckWindows(recipe, facts, add);
+            return;
+        }
         var rows = facts.TokenLengths.Count;
         var cut = facts.TokenLengths.Count(length => length > recipe.MaxLength);
         if (cut * 100L <= rows) return;
@@ -92,6 +101,20 @@ public static class PreFlight
             : $"it would take {enough} to cut at most 1 %, which is more than the {ceiling} this model allows, so shorten or split the texts";
         add(Severity.Warn, "text-cut", "MaxLength", $"{share} % of the train rows ({cut} of {rows}) are longer than {recipe.MaxLength} tokens and will be cut; {mend} (the longest row has {sorted[^1]}).");
     }
+
+    private static void CheckWindows(RunRecipe recipe, PreFlightFacts facts, Report add)
+    {
+        var (rows, split) = (facts.TokenLengths.Count, facts.TokenLengths.Count(length => length > recipe.MaxLength));
+        if (split * 100L > rows)
+            add(Severity.Note, "several-windows", "MaxLength", $"{Share(split, rows)} of the train rows ({split} of {rows}) have more than {recipe.MaxLength} tokens with their question, and their contexts are read in windows that overlap by a quarter (the longest row has {facts.TokenLengths.Max()}).");
+        if (facts.AnswerPlaces is not { Count: > 0 } places) return;
+        if (places.Count(p => !p.IsHeld(recipe.MaxLength)) is > 0 and var lost)
+            add(Severity.Warn, "answers-lost", "MaxLength", $"{Share(lost, places.Count)} of the train rows' answers ({lost} of {places.Count}) are in no window whole, or have more than {AnswerSpans.MostTokens} tokens: the model learns that there is no answer in them. A larger max length makes windows and their overlap longer; shorten answers that are too long.");
+        if (places.Count(p => p.CutsQuestion(recipe.MaxLength)) is > 0 and var questions)
+            add(Severity.Warn, "questions-cut", "MaxLength", $"{Share(questions, places.Count)} of the train rows' questions ({questions} of {places.Count}) take more than half of {recipe.MaxLength} tokens and lose their end; set a larger max length.");
+    }
+
+    private static string Share(int part, int whole) => (100.0 * part / whole).ToString("0.0", CultureInfo.InvariantCulture) + " %";
 
     private static void CheckLoss(RunRecipe recipe, PreFlightFacts facts, Report add)
     {

@@ -93,7 +93,7 @@ public static class SpanTags
     }
 
     /// <summary>The UTF-16 offset of each code point and of the end; null where they are the same.</summary>
-    private static int[]? Utf16Offsets(string text)
+    internal static int[]? Utf16Offsets(string text)
     {
         if (!text.Any(char.IsHighSurrogate)) return null;
         List<int> units = [];

@@ -19,6 +19,9 @@ public enum TextTask
 
     /// <summary>A number.</summary>
     Regression,
+
+    /// <summary>The stretch of a context that answers a question, or that there is none.</summary>
+    QuestionAnswering,
 }
 
 /// <summary>What is known of a task whatever the data.</summary>
@@ -32,6 +35,7 @@ public static class TextTasks
         TextTask.Regression => [Metric.Pearson, Metric.Spearman, Metric.RSquared, Metric.RootMeanSquaredError, Metric.MeanAbsoluteError],
         TextTask.Generation => [Metric.Perplexity, Metric.TokenAccuracy],
         TextTask.TokenClassification => [Metric.EntityF1, Metric.WordAccuracy],
+        TextTask.QuestionAnswering => [Metric.AnswerF1, Metric.ExactMatch],
         _ => throw new ArgumentOutOfRangeException(nameof(task)),
     };
 }

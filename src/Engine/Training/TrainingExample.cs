@@ -41,3 +41,21 @@ public sealed record ScoredText(long RowId, string Text, double Value) : Trainin
 {
     internal override string Answered => Value.ToString("R", CultureInfo.InvariantCulture);
 }
+
+/// <summary>A question and a context, as a <see cref="TextPair"/> in this order, with the answers that are right; none where the context has no answer.</summary>
+public sealed record QuestionedText(long RowId, string Text, IReadOnlyList<GoldAnswer> Answers) : TrainingExample(RowId, Text)
+{
+    public string Question => TextPair.Split(Text).First;
+
+    public string Context => TextPair.Split(Text).Second ?? "";
+
+    internal override string Answered => string.Join(';', Answers.Select(a => string.Create(CultureInfo.InvariantCulture, $"{a.Start}:{a.Text}")));
+}
+
+/// <summary>A right answer, as it stands in the context.</summary>
+/// <param name="Start">Its first UTF-16 unit in the context.</param>
+public sealed record GoldAnswer(string Text, int Start)
+{
+    /// <summary>The unit after the last.</summary>
+    public int End => Start + Text.Length;
+}

@@ -1,0 +1,49 @@
+using FineTuneStudio.Engine.Text;
+
+namespace FineTuneStudio.Engine.Baselines;
+
+/// <summary>
+/// The baseline that learns no language: it answers with the words of the context around which most words of the question stand, rare words
+/// counting more (the sliding window of Richardson et al. 2013, MCTest, with answers taken from the context as in Rajpurkar et al. 2016).
+/// </summary>
+public sealed class SlidingWindow
+{
+    /// <summary>Words on either side of an answer that are compared with the question.</summary>
+    const int Around = 8;
+
+    readonly Dictionary<string, int> counts;
+
+    SlidingWindow(Dictionary<string, int> counts, int length) => (this.counts, Length) = (counts, length);
+
+    /// <summary>Words of every answer: the median of the train rows' answers.</summary>
+    public int Length { get; }
+
+    /// <param name="rows">Context and answer of each train row, "" for none.</param>
+    public static SlidingWindow Fit(IReadOnlyList<(string Context, string Answer)> rows)
+    {
+        Dictionary<string, int> counts = new(StringComparer.Ordinal);
+        foreach (string context in rows.Select(r => r.Context).Distinct())
+            foreach (string word in WordsOf(context).Select(w => w.Word)) counts[word] = counts.GetValueOrDefault(word) + 1;
+        int[] lengths = [.. rows.Select(r => WordsOf(r.Answer).Count).Where(n => n > 0).Order()];
+        return new(counts, lengths.Length == 0 ? 1 : lengths[lengths.Length / 2]);
+    }
+
+    /// <summary>The answer as it stands in the context; "" where the context has no word that the question lacks.</summary>
+    public string Predict(string question, string context)
+    {
+        var words = WordsOf(context);
+        HashSet<string> asked = [.. WordsOf(question).Select(w => w.Word)];
+        double Weight(string word) => Math.Log(1 + 1.0 / (1 + counts.GetValueOrDefault(word)));
+        var (best, top) = ("", double.NegativeInfinity);
+        for (int at = 0; at + Length <= words.Count; at++)
+        {
+            // What the question says already is not what it asks for.
+            if (words.Skip(at).Take(Length).Any(w => asked.Contains(w.Word) || !char.IsLetterOrDigit(w.Word[0]))) continue;
+            double score = words.Skip(Math.Max(0, at - Around)).Take(Math.Min(at, Around) + Length + Around).Select(w => w.Word).Where(asked.Contains).Distinct().Sum(Weight);
+            if (score > top) (best, top) = (context[words[at].Start..words[at + Length - 1].End], score);
+        }
+        return best;
+    }
+
+    static List<(string Word, int Start, int End)> WordsOf(string text) => [.. Words.Of(text).Select(w => (text[w.Start..w.End].ToLowerInvariant(), w.Start, w.End))];
+}
