@@ -25,7 +25,7 @@ public sealed class DownloadModel(IDbContextFactory<StudioDb> databases, Project
         var now = clock.GetUtcNow().UtcDateTime;
         db.Events.Add(new ProjectEvent { ProjectId = pass.Project.Id, UserId = pass.UserId, At = now, Text = $"downloaded the {(adapter ? "adapter" : "model")} of run {runNumber}", Href = $"/p/{pass.Project.Id}/model/{runNumber}" });
         await db.SaveChangesAsync(cancel);
-        return ($"{pass.Project.Id}-run-{runNumber}{(adapter ? "-adapter" : "")}.zip", (to, stop) => Zip(to, adapter ? view.AdapterFolder : view.Folder, ModelCard.Write(view, now), stop));
+        return ($"{pass.Project.Id}-run-{runNumber}{(adapter ? "-adapter" : "")}.zip", (to, stop) => Zip(to, adapter ? view.AdapterFolder : view.Folder, ModelCard.Write(view, now, adapter), stop));
     }
 
     private static async Task Zip(Stream to, string from, string card, CancellationToken cancel)

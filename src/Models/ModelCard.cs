@@ -11,13 +11,14 @@ namespace FineTuneStudio.Models;
 /// The README.md of an exported model: only what was measured or recorded.
 internal static class ModelCard
 {
-    internal static string Write(ReadModel.View view, DateTime at)
+    internal static string Write(ReadModel.View view, DateTime at, bool adapter = false)
     {
+        var recipe = RunRecipe.FromJson(view.Run.RecipeJson);
         var card = new StringBuilder();
         void Line(string line = "") => card.Append(line).Append('\n');
         Line("---");
         if (view.Base.License is { } license) Line($"license: {Yaml(license)}");
-        Line("library_name: transformers");
+        Line($"library_name: {(adapter ? "peft" : "transformers")}");
         Line($"pipeline_tag: {Pipeline(view.Project.Task)}");
         Line("tags:");
         Line($"- {Pipeline(view.Project.Task)}");
@@ -59,10 +60,11 @@ internal static class ModelCard
         else Line($"- Data version {view.Version}, {Say.Count(view.Labels.Sum(l => l.Count), view.Project.Task == TextTask.TokenClassification ? "labelled span" : "labelled row")}.");
         if (view.Report is { } used) Line($"- Split {used.Data.Split}, seed {used.Data.Seed}: {Say.Count(used.Data.Train)} train, {Say.Count(used.Data.Validation)} validation, {Say.Count(used.Data.Test)} test rows.");
         Line($"- Base model: {One(view.Base.Name)} ({view.Base.Architecture}, {Say.Count(view.Base.Parameters)} parameters), from {One(view.Base.Source)}; origin {view.Base.Origin.ToString().ToLowerInvariant()}{(view.Base.Origin == ModelOrigin.Pretrained ? "" : ", so it does not count as pretrained")}; licence {view.Base.License ?? "not stated"}.");
-        Line(view.Project.Task == TextTask.Generation ? "- Weights: one model.safetensors with the base model's types; what was learned in F32 is rounded to them."
+        Line($"- Method: {Method(view, recipe)}");
+        if (adapter) Line($"- Weights: adapter_model.safetensors in F32, {Alone(view)}");
+        else Line(view.Project.Task == TextTask.Generation ? "- Weights: one model.safetensors with the base model's types; what was learned in F32 is rounded to them."
             : "- Weights: one model.safetensors in F32, as training computes, whatever files and type the base model came in.");
         Line($"- Best checkpoint at step {Say.Count(view.Run.BestStep ?? 0)} of {Say.Count(view.Run.TotalSteps)}, chosen on the validation part.");
-        var recipe = RunRecipe.FromJson(view.Run.RecipeJson);
         Line($"- Recipe: {string.Join(", ", RunRecipe.Fields.Select(f => $"{f.Label} {f.Text(f.Get(recipe))}"))}.");
         Line();
         Line("## Limits");
@@ -116,6 +118,28 @@ internal static class ModelCard
             + (view.Report?.NumberErrors is { } seen ? $" It was trained on values from {Say.Score(seen.TrainLow)} to {Say.Score(seen.TrainHigh)}." : ""),
         _ => throw new ArgumentOutOfRangeException(nameof(view)),
     };
+
+    /// What was trained, and what of it is in the file.
+    private static string Method(ReadModel.View view, RunRecipe recipe)
+    {
+        var head = view.Project.Task != TextTask.Generation;
+        if (recipe.Method == TrainingMethod.Full)
+            return recipe.TrainableLayers switch
+            {
+                TrainableLayers.HeadOnly => "only the head was trained; everything below it is the base model's, unchanged.",
+                TrainableLayers.LastBlocks => $"{(head ? "the head and " : "")}the last {Say.Count(recipe.LastBlocks, "block")} of the base model were trained; the rest is unchanged.",
+                _ => "all of the model's own weights were trained.",
+            };
+        var name = recipe.Method switch { TrainingMethod.RsLora => "rsLoRA", TrainingMethod.Dora => "DoRA", _ => "LoRA" };
+        return $"{name} adapters of rank {recipe.LoraRank} and alpha {Say.Number(recipe.LoraAlpha)} on {string.Join(", ", LoraFolder.Targets(view.AdapterFolder).Select(t => $"`{t}`"))}{(head ? "; the head was trained in full" : "")}. The base model's own weights were not trained; the whole model has the adapters merged into them.";
+    }
+
+    private static string Alone(ReadModel.View view)
+    {
+        if (view.Project.Task == TextTask.Generation) return "the adapters alone; they need the base model.";
+        var outputs = EncoderConfig.Read(view.Folder).Labels;
+        return $"the adapters and the head alone; they need the base model with a head of {Say.Count(outputs.Count, "output")}, which are in order {string.Join(", ", outputs.Select(o => $"`{One(o)}`"))}.";
+    }
 
     private static string PromptWords(RunRecipe recipe) => recipe.PromptFormat switch
     {

@@ -75,6 +75,12 @@ public sealed class Lora : IDisposable
     public IEnumerable<(string Name, Parameter Parameter)> Parameters() => adapters.SelectMany(a => a.Parameters())
         .Concat(Named(Model.named_modules().ToList(), Config.TrainedWhole ?? []).SelectMany(w => w.Module.named_parameters().Select(p => ($"{w.Name}.{p.name}", p.parameter))));
 
+    /// <summary>Numbers in the adapters, which are no part of the model.</summary>
+    public long Added => adapters.SelectMany(a => a.Parameters()).Sum(p => p.Parameter.numel());
+
+    /// <summary>Whether a model has a layer of a name, or of a path that ends with it.</summary>
+    internal static bool Has(nn.Module model, string name) => model.named_modules().Any(m => IsNamed(m.name, name));
+
     /// <summary>Adds the adapters' change to the model's weights, which then computes the same without them; for fast prediction and for export.</summary>
     public void Merge()
     {
@@ -147,7 +153,7 @@ public sealed class Lora : IDisposable
 
         public bool IsTransposed => layer is Conv1D;
 
-        public IEnumerable<(string, Parameter)> Parameters()
+        public IEnumerable<(string Name, Parameter Parameter)> Parameters()
         {
             yield return ($"{name}.lora_A.weight", a);
             yield return ($"{name}.lora_B.weight", b);

@@ -10,6 +10,9 @@ namespace FineTuneStudio.Engine.Models;
 /// <summary>Adapters as PEFT keeps them: a folder with adapter_config.json and adapter_model.safetensors, without the model's own weights.</summary>
 public static class LoraFolder
 {
+    /// <summary>The folder within a saved model's that has the adapters alone.</summary>
+    public const string Name = "adapter";
+
     private const string Config = "adapter_config.json", Weights = "adapter_model.safetensors", Prefix = "base_model.model.";
 
     /// <summary>Writes the two files. The model may be merged or not; the adapters are the same.</summary>
@@ -59,6 +62,8 @@ public static class LoraFolder
     public static Lora Read(nn.Module model, string folder)
     {
         var config = ReadConfig(folder);
+        // PEFT writes every name that a head could have, whether or not the model has such a layer.
+        if (config.TrainedWhole is { } whole) config = config with { TrainedWhole = [.. whole.Where(name => Lora.Has(model, name))] };
         Lora lora;
         try
         {
@@ -93,6 +98,10 @@ public static class LoraFolder
                 throw new WeightFileException($"{Weights} holds {name} with shape [{string.Join(", ", file.Entries[name].Shape)}], but this model and {Config} call for [{string.Join(", ", parameter.shape)}].");
         foreach (var (name, parameter) in parameters) StoredTensor.CopyTo(file, file.Entries[name], parameter);
     }
+
+    /// <summary>Names of the layers that a folder's adapters belong to.</summary>
+    /// <exception cref="WeightFileException">adapter_config.json is missing, broken or asks for something that is not supported.</exception>
+    public static IReadOnlyList<string> Targets(string folder) => ReadConfig(folder).Targets;
 
     private static LoraConfig ReadConfig(string folder)
     {

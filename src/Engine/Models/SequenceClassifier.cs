@@ -63,6 +63,9 @@ public abstract class SequenceClassifier : Module<Tensor, Tensor?, Tensor?, Tens
     /// <summary>Everything that is pretrained: all but the head.</summary>
     private protected abstract Module Backbone { get; }
 
+    /// <summary>Names of the head's layers, from the first up, such as pre_classifier and classifier.</summary>
+    internal IEnumerable<string> HeadLayers => named_children().Where(c => c.module != Backbone && c.module.parameters().Any()).Select(c => c.name);
+
     private protected abstract Module Embeddings { get; }
 
     /// <summary>Called with the hidden states [batch, length, hidden] and the mask [batch, 1, 1, length] that is added to the scores.</summary>

@@ -22,7 +22,7 @@ public sealed record DryRunJob(RunRecipe Recipe, string BaseFolder, int Labels, 
 /// <param name="EvaluationSeconds">One evaluation: all validation rows and the sample of train rows; 0 where the recipe has none.</param>
 /// <param name="RunSeconds">All steps and evaluations of the recipe, without early stopping and without the writing of checkpoints.</param>
 /// <param name="PeakMemoryBytes">Resident memory above what the process held before, at its highest.</param>
-/// <param name="BestCheckpointBytes">The best checkpoint's weights, which stay.</param>
+/// <param name="BestCheckpointBytes">The best checkpoint's weights, which stay, with adapters alone beside the whole where there are some.</param>
 /// <param name="LastCheckpointBytes">The last checkpoint while the run goes on: trained weights and the optimizer's state.</param>
 /// <param name="MeasuredRows">Rows of the largest batch that was tried; below the recipe's batch size where the whole batch would have passed the
 /// memory limit, and then memory and times are carried on from smaller batches.</param>
@@ -127,7 +127,7 @@ public static class DryRun
             var evaluation = plan.EvaluationSteps.Count > 0 && job.ValidationRows > 0 ? Evaluation(tried < longest.Length ? tried : FineTune.EvaluationBatchSize) : 0;
             progress?.Invoke(1);
             return new(Median(seconds), seconds.Max(), longest[0], evaluation, recipe.Epochs * seconds.Sum() + plan.EvaluationSteps.Count * evaluation,
-                Math.Max(peak, memory.Rise()), 4 * Weights, 4 * (Trained + OptimizerState), tried);
+                Math.Max(peak, memory.Rise()), 4 * (Weights + (recipe.Method == TrainingMethod.Full ? 0 : Trained)), 4 * (Trained + OptimizerState), tried);
         }
 
         /// <summary>

@@ -20,8 +20,14 @@ internal abstract class EncoderObjective<TTexts> : Objective where TTexts : Toke
         (Recipe, this.baseFolder, Labels) = (recipe, baseFolder, labels);
         CheckSizes(recipe, EncoderConfig.Read(baseFolder));
         (Classifier, Weights, NewHead) = LoadClassifier.ForTraining(baseFolder, labels, recipe.Dropout, recipe.Seed, head);
-        if (recipe.TrainableLayers != TrainableLayers.All) TrainOnlyHeadAnd(recipe.TrainableLayers == TrainableLayers.LastBlocks ? recipe.LastBlocks : 0);
+        if (recipe.Method != TrainingMethod.Full) Adapters = Lora.Attach(Classifier, EncoderAdapters.ConfigFor(recipe, Classifier, Weights), recipe.Seed);
+        else if (recipe.TrainableLayers != TrainableLayers.All) TrainOnlyHeadAnd(recipe.TrainableLayers == TrainableLayers.LastBlocks ? recipe.LastBlocks : 0);
     }
+
+    protected override Lora? Adapters { get; }
+
+    public override string? MethodSaid => Adapters is null ? null
+        : $"Adapters of rank {Recipe.LoraRank} on {string.Join(", ", Adapters.Config.Targets)} train, with {string.Join(", ", Adapters.Config.TrainedWhole!)} in full; everything else stays as it is.";
 
     /// <summary>Whether the head starts at random.</summary>
     protected bool NewHead { get; }
@@ -91,10 +97,21 @@ internal abstract class EncoderObjective<TTexts> : Objective where TTexts : Toke
         return Classifier.call(ids, mask, null);
     }
 
-    public override void Save(string folder) => SaveModelFolder.Write(Classifier, Labels, baseFolder, folder, ProblemType);
+    /// <summary>A complete folder of the whole model, adapters merged, and beside its files the adapters alone with the head.</summary>
+    public override void Save(string folder)
+    {
+        Adapters?.Merge();
+        try { SaveModelFolder.Write(Classifier, Labels, baseFolder, folder, ProblemType); }
+        finally { Adapters?.Unmerge(); }
+        if (Adapters is not null) LoraFolder.Write(Adapters, Path.Combine(folder, LoraFolder.Name), EncoderAdapters.TaskType(Classifier.Head));
+    }
 
     /// <summary>Also of an objective that failed halfway through its making.</summary>
-    public override void Dispose() => Classifier?.Dispose();
+    public override void Dispose()
+    {
+        Adapters?.Dispose();
+        Classifier?.Dispose();
+    }
 
     private Tokenizer FittingTokenizer()
     {

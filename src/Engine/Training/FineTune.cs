@@ -76,6 +76,7 @@ public static class FineTune
                 optimizer = RecipeOptimizer.For(objective.Trained, recipe);
                 report(new WeightsLoaded(objective.Weights, optimizer.Parameters.Sum(p => p.Parameter.numel()), objective.TotalParameters));
                 report(new LogLine($"{objective.Weights.BackboneShare:P0} of the backbone came from the file; {objective.HeadSaid}"));
+                if (objective.MethodSaid is { } method) report(new LogLine(method));
 
                 var start = Stopwatch.GetTimestamp();
                 train = objective.Tokenize(job.Train, cancel);

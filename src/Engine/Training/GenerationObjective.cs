@@ -83,9 +83,7 @@ internal sealed class GenerationObjective : Objective
 
     public override int Layers => model.Layers;
 
-    public override IEnumerable<(string Name, Parameter Parameter)> Trained => lora?.Parameters() ?? base.Trained;
-
-    public override long TotalParameters => base.TotalParameters + (lora?.Parameters().Sum(p => p.Parameter.numel()) ?? 0);
+    protected override Lora? Adapters => lora;
 
     public override double LossOfGuessing => Math.Log(model.VocabularySize);
 
@@ -111,12 +109,6 @@ internal sealed class GenerationObjective : Objective
         // About as much of each row counts as in a question with a longer answer; time and memory do not depend on it.
         return new AnsweredTexts([.. lengths.Select(length => Enumerable.Range(0, Math.Max(2, length)).Select(_ => random.Next(model.VocabularySize)).ToArray())],
             [.. lengths.Select(length => Math.Max(2, length) / 2)], 0);
-    }
-
-    /// <summary>Adapters are no part of the model, so it does not know their gradients.</summary>
-    public override void ZeroGrad()
-    {
-        foreach (var (_, parameter) in Trained) parameter.grad = null;
     }
 
     public override void TrainMode() => model.train();
@@ -197,11 +189,8 @@ internal sealed class GenerationObjective : Objective
         lora.Merge();
         try { SaveModelFolder.Write(model, baseFolder, folder); }
         finally { lora.Unmerge(); }
-        LoraFolder.Write(lora, Path.Combine(folder, AdapterFolder), "CAUSAL_LM");
+        LoraFolder.Write(lora, Path.Combine(folder, LoraFolder.Name), "CAUSAL_LM");
     }
-
-    /// <summary>The folder within the saved model's that has the adapters alone.</summary>
-    internal const string AdapterFolder = "adapter";
 
     public override void Dispose()
     {

@@ -1,4 +1,5 @@
 using FineTuneStudio.Engine.Metrics;
+using FineTuneStudio.Engine.Models;
 using FineTuneStudio.Engine.Weights;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -46,6 +47,7 @@ internal abstract class Objective : IDisposable
             case TextTask.QuestionAnswering: AnswerSpanObjective.Check(job); break;
             default: throw new ArgumentOutOfRangeException(nameof(job));
         }
+        if (job.Task != TextTask.Generation && EncoderAdapters.Contradictions(job.Recipe).FirstOrDefault() is { Sentence: { } contradiction }) throw new TrainingException(contradiction);
     }
 
     public abstract nn.Module Model { get; }
@@ -59,17 +61,27 @@ internal abstract class Objective : IDisposable
     /// <summary>Blocks of the model.</summary>
     public abstract int Layers { get; }
 
-    /// <summary>The parameters that the optimizer may change.</summary>
-    public virtual IEnumerable<(string Name, Parameter Parameter)> Trained => Model.named_parameters().Select(p => (p.name, p.parameter)).Where(p => p.parameter.requires_grad);
+    /// <summary>Adapters that are trained in place of the model's own weights; null where there are none.</summary>
+    protected virtual Lora? Adapters => null;
 
-    /// <summary>All numbers in the model, with those that are trained beside it.</summary>
-    public virtual long TotalParameters => Model.parameters().Sum(p => p.numel());
+    /// <summary>A sentence for the run's log on what trains, where that is not all of the model; else null.</summary>
+    public virtual string? MethodSaid => null;
+
+    /// <summary>The parameters that the optimizer may change.</summary>
+    public IEnumerable<(string Name, Parameter Parameter)> Trained => Adapters?.Parameters() ?? Model.named_parameters().Select(p => (p.name, p.parameter)).Where(p => p.parameter.requires_grad);
+
+    /// <summary>All numbers in the model, with those of the adapters beside it.</summary>
+    public long TotalParameters => Model.parameters().Sum(p => p.numel()) + (Adapters?.Added ?? 0);
 
     /// <summary>Takes a sentence for the run's log.</summary>
     public Action<string> Say { protected get; set; } = _ => { };
 
-    /// <summary>Forgets the gradients of what is trained.</summary>
-    public virtual void ZeroGrad() => Model.zero_grad();
+    /// <summary>Forgets the gradients of what is trained. Adapters are no part of the model, so it does not know theirs.</summary>
+    public void ZeroGrad()
+    {
+        Model.zero_grad();
+        foreach (var (_, parameter) in Adapters?.Parameters() ?? []) parameter.grad = null;
+    }
 
     /// <summary>Lines for the run's log on what the model does with a few rows, after an evaluation.</summary>
     public virtual IEnumerable<string> Samples(TokenizedTexts texts, CancellationToken cancel) => [];

@@ -24,7 +24,7 @@ public sealed record PreFlightFacts(int TrainRows, int ValidationRows, int Label
 public static class PreFlight
 {
     /// <summary>Learning rates at which BERT-like models are usually fine-tuned (Devlin et al. 2019 searched 2e-5 to 5e-5), with a margin.</summary>
-    private const double LowestPretrainedRate = 5e-6, HighestPretrainedRate = 3e-4, HighestHeadRate = 3e-2, HighestAdapterRate = 3e-3, LowestRandomRate = 1e-4, LowestSgdRate = 1e-3;
+    private const double LowestPretrainedRate = 5e-6, HighestPretrainedRate = 3e-4, HighestHeadRate = 3e-2, HighestAdapterRate = 3e-3, LowestAdapterRate = 9e-5, LowestRandomRate = 1e-4, LowestSgdRate = 1e-3;
 
     /// <summary>The findings, worst first; empty when there is nothing to say.</summary>
     public static IReadOnlyList<PreFlightFinding> Check(RunRecipe recipe, PreFlightFacts facts)
@@ -144,16 +144,19 @@ public static class PreFlight
 
     private static void CheckMethod(RunRecipe recipe, PreFlightFacts facts, Report add)
     {
-        if (facts.Task != TextTask.Generation) return;
-        if (recipe.TrainableLayers == TrainableLayers.HeadOnly)
+        if (facts.Task != TextTask.Generation)
+            foreach (var (field, sentence) in EncoderAdapters.Contradictions(recipe)) add(Severity.Block, "adapters-exclude", field, $"{sentence}");
+        else if (recipe.TrainableLayers == TrainableLayers.HeadOnly)
             add(Severity.Block, "no-head-to-train", "TrainableLayers", $"Trainable layers is set to only the new head, but a language model has no new head; train all layers, the last blocks, or use LoRA.");
         if (recipe.Method == TrainingMethod.Full)
         {
             foreach (var name in new[] { nameof(RunRecipe.LoraRank), nameof(RunRecipe.LoraAlpha), nameof(RunRecipe.LoraDropout), nameof(RunRecipe.LoraTargets) })
                 if (RunRecipe.Field(name) is { } field && !field.IsDefault(recipe)) add(Severity.Warn, "adapter-setting-inert", name, $"{field.Label} is set to {field.Text(field.Get(recipe))} but has no effect, because the method is full and makes no adapters.");
         }
-        else if (recipe.TrainableLayers != TrainableLayers.All)
-            add(Severity.Warn, "trainable-layers-inert", "TrainableLayers", $"Trainable layers is set to {recipe.TrainableLayers} but has no effect, because only the adapters train.");
+        else if (recipe.TrainableLayers == TrainableLayers.LastBlocks || recipe.TrainableLayers == TrainableLayers.HeadOnly && facts.Task == TextTask.Generation)
+            add(Severity.Warn, "trainable-layers-inert", "TrainableLayers", $"Trainable layers is set to {recipe.TrainableLayers} but has no effect, because only the adapters{(facts.Task == TextTask.Generation ? "" : " and the head")} train.");
+        if (recipe.Method != TrainingMethod.Full && facts.Origin == "random" && facts.Task != TextTask.Generation)
+            add(Severity.Warn, "adapters-on-random", "Method", $"Adapters train on a base model with random weights: it has learned nothing that small changes could bring out. Set the method to full.");
     }
 
     private static void CheckUnfreezing(RunRecipe recipe, PreFlightFacts facts, Report add)
@@ -228,9 +231,12 @@ public static class PreFlight
         }
         else
         {
-            var highest = recipe.TrainableLayers == TrainableLayers.HeadOnly ? HighestHeadRate : recipe.Method != TrainingMethod.Full ? HighestAdapterRate : HighestPretrainedRate;
+            var adapters = recipe.Method != TrainingMethod.Full;
+            var highest = adapters ? HighestAdapterRate : recipe.TrainableLayers == TrainableLayers.HeadOnly ? HighestHeadRate : HighestPretrainedRate;
             if (rate > highest)
-                add(Severity.Warn, "rate-too-high", "LearningRate", $"The learning rate is {rate:0.######e-0}, far above the usual 1e-5 to 1e-4 for a pretrained model; it will probably destroy what the model knows.");
+                add(Severity.Warn, "rate-too-high", "LearningRate", $"The learning rate is {rate:0.######e-0}, far above the usual {(adapters ? "1e-4 to 1e-3 for adapters" : "1e-5 to 1e-4 for a pretrained model")}; it will probably destroy what the model knows.");
+            if (adapters && rate is >= LowestPretrainedRate and < LowestAdapterRate)
+                add(Severity.Note, "rate-low-for-adapters", "LearningRate", $"The learning rate is {rate:0.######e-0}; adapters start at nothing and usually learn at 1e-4 to 1e-3.");
             if (rate < LowestPretrainedRate)
                 add(Severity.Warn, "rate-too-low", "LearningRate", $"The learning rate is {rate:0.######e-0}, far below the usual 1e-5 to 1e-4; the new head will hardly move from where it starts.");
         }

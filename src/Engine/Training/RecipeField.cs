@@ -77,6 +77,12 @@ public sealed record RecipeField
     /// <summary>Whether runs of a task read it; a form leaves out the others.</summary>
     public bool AppliesTo(TextTask task) => Tasks?.Contains(task) ?? true;
 
+    /// <summary>Whether the rest of a recipe lets it act; null where it always does.</summary>
+    internal Func<RunRecipe, bool>? ReadWhen { get; init; }
+
+    /// <summary>Whether a form shows it: where the task and the other settings let it act, and wherever it was changed, so that it can be set back.</summary>
+    public bool IsShown(TextTask task, RunRecipe recipe) => AppliesTo(task) && (ReadWhen?.Invoke(recipe) != false || !IsDefault(recipe));
+
     /// <summary>The values of a choice that make sense for a task.</summary>
     public IReadOnlyList<RecipeChoice> ChoicesFor(TextTask task) => Name == nameof(RunRecipe.TrainableLayers) && task == TextTask.Generation ? [.. Choices.Where(c => c.Value != nameof(TrainableLayers.HeadOnly))]
         : Name != nameof(RunRecipe.Metric) ? Choices : [.. task.Metrics().Append(Metric.ValidationLoss).Select(m => new RecipeChoice(m.ToString(), m.Title()))];
@@ -142,6 +148,7 @@ public sealed record RecipeField
         RecipeField Choice<T>(string name, string label, string group, RecipeChoice[] choices, string help, Func<RunRecipe, T> get, Func<RunRecipe, T, RunRecipe> with) where T : struct, Enum =>
             new(name, label, group, RecipeFieldKind.Choice, null, null, choices, null, help, defaults, r => get(r), (r, v) => with(r, (T)v));
 
+        Func<RunRecipe, bool> adapters = r => r.Method != TrainingMethod.Full, own = r => r.Method == TrainingMethod.Full;
         TextTask[] written = [TextTask.Generation], judged = [.. Enum.GetValues<TextTask>().Except(written)];
         const string training = "How long", rate = "How it learns", regularisation = rate, layers = "What trains", evaluation = "When it stops";
         return
@@ -167,9 +174,9 @@ public sealed record RecipeField
             Number("GradientClipping", "Gradient clipping", regularisation, 0, 100, "norm", "Gradients longer than this are shortened to it; 0 turns clipping off.",
                 r => r.GradientClipping, (r, v) => r with { GradientClipping = v }),
             Choice("TrainableLayers", "Trainable layers", layers, [new("All", "All layers"), new("HeadOnly", "Only the new head"), new("LastBlocks", "Head and last blocks")],
-                "Which parts of the model may change; the head for your labels always does.", r => r.TrainableLayers, (r, v) => r with { TrainableLayers = v }),
+                "Which parts of the model may change; the head for your labels always does.", r => r.TrainableLayers, (r, v) => r with { TrainableLayers = v }) with { ReadWhen = own },
             Whole("LastBlocks", "Last blocks", layers, 1, 48, "blocks", "How many of the model's last blocks train, when trainable layers is set to head and last blocks.",
-                r => r.LastBlocks, (r, v) => r with { LastBlocks = v }),
+                r => r.LastBlocks, (r, v) => r with { LastBlocks = v }) with { ReadWhen = r => own(r) && r.TrainableLayers == TrainableLayers.LastBlocks },
             Whole("EvaluationsPerEpoch", "Evaluations per epoch", evaluation, 0, 50, null, "How often in each epoch the model is measured on the validation rows; 0 turns it off.",
                 r => r.EvaluationsPerEpoch, (r, v) => r with { EvaluationsPerEpoch = v }),
             Whole("EarlyStoppingPatience", "Early stopping patience", evaluation, 0, 100, "evaluations", "The run ends after this many evaluations in a row without improvement; 0 turns it off.",
@@ -177,15 +184,15 @@ public sealed record RecipeField
             Choice("Metric", "Best checkpoint by", evaluation, [.. Enum.GetValues<Metric>().Select(m => new RecipeChoice(m.ToString(), m.Title()))],
                 "The validation number that decides which checkpoint is kept as the best.", r => r.Metric, (r, v) => r with { Metric = v }),
             Choice("Method", "Method", Method, [new("Full", "Full: the model's own weights"), new("Lora", "LoRA: small adapters"), new("RsLora", "rsLoRA: adapters scaled for high ranks"), new("Dora", "DoRA: adapters with a length of their own")],
-                "Full changes the weights themselves; adapters leave them as they are, need far less memory to train, and can be downloaded alone.", r => r.Method, (r, v) => r with { Method = v }) with { Tasks = written },
-            Whole("LoraRank", "Adapter rank", Method, 1, 256, "numbers", "How much an adapter can change, with an adapter method; 8 to 64 is usual.",
-                r => r.LoraRank, (r, v) => r with { LoraRank = v }) with { Tasks = written },
+                "Full changes the weights themselves; adapters leave them as they are beside a new head, need far less memory to train, and can be downloaded alone.", r => r.Method, (r, v) => r with { Method = v }),
+            Whole("LoraRank", "Adapter rank", Method, 1, 256, "numbers", "How much an adapter can change; 8 to 64 is usual.",
+                r => r.LoraRank, (r, v) => r with { LoraRank = v }) with { ReadWhen = adapters },
             Number("LoraAlpha", "Adapter alpha", Method, 0.1, 1024, null, "How strongly adapters act: they are multiplied by alpha over rank, and twice the rank is usual.",
-                r => r.LoraAlpha, (r, v) => r with { LoraAlpha = v }) with { Tasks = written },
-            Number("LoraDropout", "Adapter dropout", Method, 0, 0.9, "share", "The share of an adapter's inputs switched off at random while training, with an adapter method.",
-                r => r.LoraDropout, (r, v) => r with { LoraDropout = v }) with { Tasks = written },
+                r => r.LoraAlpha, (r, v) => r with { LoraAlpha = v }) with { ReadWhen = adapters },
+            Number("LoraDropout", "Adapter dropout", Method, 0, 0.9, "share", "The share of an adapter's inputs switched off at random while training.",
+                r => r.LoraDropout, (r, v) => r with { LoraDropout = v }) with { ReadWhen = adapters },
             Choice("LoraTargets", "Adapted layers", Method, [new("QueryValue", "Attention: queries and values"), new("Attention", "Attention: all its layers"), new("AllLinear", "All linear layers of the blocks")],
-                "Which layers get adapters, with an adapter method; more of them learn more and take more memory.", r => r.LoraTargets, (r, v) => r with { LoraTargets = v }) with { Tasks = written },
+                "Which layers get adapters; more of them learn more and take more memory.", r => r.LoraTargets, (r, v) => r with { LoraTargets = v }) with { ReadWhen = adapters },
             Choice("PromptFormat", "Prompt format", Method, [new("Model", "As the model's chat template"), new("Plain", "Plain: prompt, line break, answer"), new("Instruction", "Instruction and response under headings"), new("ChatMl", "ChatML, as Qwen2"), new("Llama3", "Llama 3 chat")],
                 "How prompts are written for the model, in training and ever after; a model that was trained on chats wants its own format.", r => r.PromptFormat, (r, v) => r with { PromptFormat = v }) with { Tasks = written },
             Choice("Packing", "Packing", Method, [new("Off", "Off: one row of data a row"), new("On", "On: short rows share a row")],
@@ -203,7 +210,7 @@ public sealed record RecipeField
             Number("LayerDecay", "Layer-wise rate decay", Advanced, 0.5, 1, "share", "Each block learns at this share of the rate of the block above it, the head at the full rate and the embeddings at the least; 1 gives all the same rate.",
                 r => r.LayerDecay, (r, v) => r with { LayerDecay = v }),
             Whole("UnfreezeEpochs", "Epochs per unfrozen block", Advanced, 0, 50, "epochs", "Only the head trains at first, and every so many epochs one more block begins to, from the last down and the embeddings at the end; 0 trains all of them from the start.",
-                r => r.UnfreezeEpochs, (r, v) => r with { UnfreezeEpochs = v }) with { Tasks = judged },
+                r => r.UnfreezeEpochs, (r, v) => r with { UnfreezeEpochs = v }) with { Tasks = judged, ReadWhen = own },
             Choice("Optimizer", "Optimizer", Advanced, [new("AdamW", "AdamW"), new("Sgd", "SGD with momentum"), new("Adafactor", "Adafactor")],
                 "What turns gradients into new weights: AdamW suits most runs, Adafactor needs far less memory, and SGD needs the least to compute but a much larger learning rate.", r => r.Optimizer, (r, v) => r with { Optimizer = v }),
             Number("Momentum", "Momentum", Advanced, 0, 0.99, "share", "The share of its last move that SGD keeps in each step; the other optimizers do not use it.",

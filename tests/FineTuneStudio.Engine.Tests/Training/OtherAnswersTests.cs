@@ -12,11 +12,11 @@ public sealed class OtherAnswersTests : IDisposable
 
     public void Dispose() => folder.Dispose();
 
-    private static List<TrainingExample> Several(int count, int seed) =>
+    internal static List<TrainingExample> Several(int count, int seed) =>
         [.. SmallTexts.Rows(count, seed).Zip(SmallTexts.Rows(count + 1, seed + 50).Skip(1), (a, b) => new MultiLabeledText(a.RowId, a.Text + " " + b.Text, a.Label == b.Label ? [a.Label] : [Math.Min(a.Label, b.Label), Math.Max(a.Label, b.Label)]))];
 
     /// <summary>The number follows from the label of the second text alone.</summary>
-    private static List<TrainingExample> Numbers(int count, int seed) =>
+    internal static List<TrainingExample> Numbers(int count, int seed) =>
         [.. SmallTexts.Rows(count, seed).Zip(SmallTexts.Rows(count + 1, seed + 50).Skip(1), (a, b) => new ScoredText(a.RowId, TextPair.Join(a.Text, b.Text), 1000 + 250 * b.Label))];
 
     [Fact]

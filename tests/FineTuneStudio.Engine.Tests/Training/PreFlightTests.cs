@@ -225,4 +225,34 @@ public class PreFlightTests
         var small = Ordinary with { TrainRows = 40, Labels = 2, TokenLengths = [10] };
         Assert.EndsWith("More epochs or fewer accumulated batches give more steps.", Single("few-steps", new RunRecipe { BatchSize = 4, GradientAccumulation = 4 }, small).Sentence);
     }
+
+    [Fact]
+    public void What_adapters_exclude_blocks_and_what_they_make_idle_is_named()
+    {
+        var lora = new RunRecipe { Method = TrainingMethod.Lora, LearningRate = 2e-4 };
+        Assert.Empty(PreFlight.Check(lora, Ordinary));
+        Assert.Equal((Severity.Block, "TrainableLayers"), (Single("adapters-exclude", lora with { TrainableLayers = TrainableLayers.HeadOnly }) is var only ? only.Severity : default, only.Field));
+        Assert.Equal("Epochs per unfrozen block is 1, but the method is LoRA, which leaves the blocks frozen to the end; set it to 0, or the method to full.", Single("adapters-exclude", lora with { UnfreezeEpochs = 1 }).Sentence);
+        Assert.Equal("Trainable layers is set to LastBlocks but has no effect, because only the adapters and the head train.", Single("trainable-layers-inert", lora with { TrainableLayers = TrainableLayers.LastBlocks }).Sentence);
+        Assert.Equal("Adapter rank is set to 16 but has no effect, because the method is full and makes no adapters.", Single("adapter-setting-inert", new() { LoraRank = 16 }).Sentence);
+        Assert.Equal("Method", Single("adapters-on-random", lora, Ordinary with { Origin = "random" }).Field);
+        Assert.Equal(Severity.Note, Single("rate-low-for-adapters", lora with { LearningRate = 5e-5 }).Severity);
+        Assert.Contains("far above the usual 1e-4 to 1e-3 for adapters", Single("rate-too-high", lora with { LearningRate = 5e-3 }).Sentence);
+    }
+
+    [Fact]
+    public void A_form_shows_settings_of_adapters_only_with_adapters_and_what_was_changed_always()
+    {
+        string[] Shown(RunRecipe recipe, TextTask task = TextTask.SingleLabel) => [.. RunRecipe.Fields.Where(f => f.IsShown(task, recipe)).Select(f => f.Name)];
+        Assert.Contains("TrainableLayers", Shown(new()));
+        Assert.Contains("Method", Shown(new()));
+        Assert.DoesNotContain("LoraRank", Shown(new()));
+        Assert.DoesNotContain("LastBlocks", Shown(new()));
+        Assert.Contains("LastBlocks", Shown(new() { TrainableLayers = TrainableLayers.LastBlocks }));
+        Assert.Contains("LoraRank", Shown(new() { LoraRank = 16 }));
+        foreach (var task in Enum.GetValues<TextTask>())
+            Assert.Equal(["LoraRank", "LoraAlpha", "LoraDropout", "LoraTargets"], Shown(new() { Method = TrainingMethod.Dora }, task).Except(Shown(new(), task)));
+        Assert.DoesNotContain("TrainableLayers", Shown(new() { Method = TrainingMethod.Lora }));
+        Assert.DoesNotContain("PromptFormat", Shown(new() { Method = TrainingMethod.Lora }));
+    }
 }

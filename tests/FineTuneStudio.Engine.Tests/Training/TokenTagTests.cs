@@ -10,11 +10,11 @@ namespace FineTuneStudio.Engine.Tests.Training;
 [Collection("training")]
 public sealed class TokenTagTests : IDisposable
 {
-    private static readonly string[] Types = ["person", "place"];
+    internal static readonly string[] Types = ["person", "place"];
     private readonly TemporaryFolder folder = new();
 
     /// <summary>Made-up sentences with names of people and of places.</summary>
-    private static List<SpannedText> Rows(int count, int seed)
+    internal static List<SpannedText> Rows(int count, int seed)
     {
         string[][] names = [["Anna", "Carla", "Ella"], ["Berlin", "Dover", "Oslo"]];
         string[] fillers = ["the parcel was late", "my card is here", "we paid", "it was good"];

@@ -15,6 +15,7 @@ public sealed class TrainCommandKillTests(ITestOutputHelper output) : IDisposabl
     public static TheoryData<string, string, string> Jobs => new()
     {
         { "LoRA on Llama", """{ "epochs": 5, "learningRate": 1e-2, "batchSize": 8, "maxLength": 64, "earlyStoppingPatience": 0, "evaluationsPerEpoch": 3, "method": "Lora", "loraDropout": 0.1 }""", Path.Combine("..", "shared", "goldens", "llama-tiny") },
+        { "DoRA on BERT", """{ "epochs": 5, "learningRate": 1e-2, "batchSize": 8, "maxLength": 32, "earlyStoppingPatience": 0, "evaluationsPerEpoch": 3, "method": "Dora", "loraDropout": 0.1 }""", Path.Combine("sample", "practice-model") },
         { "BERT full", """{ "epochs": 6, "learningRate": 1e-3, "batchSize": 8, "maxLength": 32, "earlyStoppingPatience": 0, "evaluationsPerEpoch": 3 }""", Path.Combine("sample", "practice-model") },
     };
 
