@@ -33,14 +33,17 @@ public abstract class Answers
     /// Whether rows that are all in one stratum cannot be learned from.
     public virtual bool NeedsTwoStrata => false;
 
-    /// The text that a cell holds.
-    public virtual string Text(string cell) => cell;
+    /// The text that a cell holds, or a sentence that says why there is none.
+    public virtual (string Text, string? Fault) Text(string cell) => (cell, null);
 
     /// Whether a second text column may stand beside the first: the model reads both as a pair.
     public virtual bool HasPairs => false;
 
     /// The answers of a file with what its mapping says about them.
     public virtual Answers With(ColumnMapping mapping) => this;
+
+    /// The same, with what only the file as a whole can tell about them; and a sentence on what was decided so, where it matters.
+    public virtual (Answers Answers, string? Decided) Survey(FileFormat format, ColumnMapping mapping, IEnumerable<RawRow> rows) => (With(mapping), null);
 
     /// A guessed mapping made better by what the task knows of its answers.
     public virtual ColumnMapping Refine(ColumnMapping mapping, IReadOnlyList<RawRow> rows) => mapping;

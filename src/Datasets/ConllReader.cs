@@ -50,11 +50,14 @@ internal sealed class ConllReader(TextReader input, FileFormat format, int maxSe
     internal static bool IsNoWord(string line, string[] cells, FileFormat format)
     {
         if (line.StartsWith("-DOCSTART-", StringComparison.Ordinal)) return true;
-        if (line[0] == '#' && cells.Length < Math.Max(format.TokenColumn, format.TagColumn)) return true;
+        if (IsComment(line, cells, Math.Max(format.TokenColumn, format.TagColumn))) return true;
         if (format.TokenColumn == 1 || cells[0].Length == 0 || !char.IsAsciiDigit(cells[0][0])) return false;
         var inner = cells[0].AsSpan().IndexOfAny('-', '.');
         return inner > 0 && cells[0].All(c => char.IsAsciiDigit(c) || c is '-' or '.');
     }
+
+    /// Begins with # and a blank, or has fewer columns than are needed. The sign # is also a word: it has a tag beside it.
+    private static bool IsComment(string line, string[] cells, int needed) => line[0] == '#' && (cells.Length < needed || line.StartsWith("# ", StringComparison.Ordinal) && !cells.Any(IsTag));
 
     /// Of a line that is too long the rest is thrown away.
     private string? ReadLine()
@@ -80,7 +83,7 @@ internal sealed class ConllReader(TextReader input, FileFormat format, int maxSe
         if (said.Count < 3) return null;
         foreach (var delimiter in (char[])['\t', ' '])
         {
-            var words = said.Where(l => !(l[0] == '#' && (delimiter == '\t' ? !l.Contains('\t') : l.StartsWith("# ", StringComparison.Ordinal)))).Select(l => Split(l, delimiter)).ToList();
+            var words = said.Select(l => (Line: l, Cells: Split(l, delimiter))).Where(l => !IsComment(l.Line, l.Cells, 2)).Select(l => l.Cells).ToList();
             if (words.Count < 3) continue;
             var usual = words.CountBy(w => w.Length).MaxBy(g => g.Value).Key;
             if (usual < 2 || words.Count(w => w.Length == usual) < 0.9 * words.Count) continue;

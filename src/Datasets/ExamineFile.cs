@@ -12,7 +12,12 @@ public sealed class ExamineFile(IDbContextFactory<StudioDb> databases, ProjectAc
     /// Problem is set where the file cannot be read as it is; Format where a guess exists all the same.
     public sealed record Look(Import Import, FileFormat? Format, IReadOnlyList<string> Columns, ColumnMapping Mapping, IReadOnlyList<RawRow> Rows, IReadOnlyList<string> Notices, string? Problem);
 
-    public sealed record Counts(int Rows, int Unlabeled, int Rejected, IReadOnlyList<LabelCount> Labels, IReadOnlyList<Rejection> Examples, IReadOnlyList<string> Warnings, string? Problem);
+    public sealed record Counts(int Rows, int Unlabeled, int Rejected, IReadOnlyList<LabelCount> Labels, IReadOnlyList<Rejection> Examples, IReadOnlyList<string> Warnings, string? Problem)
+    {
+        /// The answers as the whole file has them, and what it decided about them.
+        public Answers? Answers { get; init; }
+        public string? Decided { get; init; }
+    }
 
     [Needs(Permission.UploadData)]
     public async Task<Look> Handle(string projectId, int importId, FileFormat? chosen = null, CancellationToken cancel = default)
@@ -35,7 +40,7 @@ public sealed class ExamineFile(IDbContextFactory<StudioDb> databases, ProjectAc
         return await Task.Run(() =>
         {
             using var file = File.OpenRead(receive.PathOf(import));
-            return CountRows(file, format, mapping, answers.With(mapping), progress, cancel);
+            return CountRows(file, format, mapping, answers, progress, cancel);
         }, cancel);
     }
 
@@ -70,10 +75,12 @@ public sealed class ExamineFile(IDbContextFactory<StudioDb> databases, ProjectAc
         var labels = new Dictionary<string, int>(StringComparer.Ordinal);
         var examples = new List<Rejection>();
         int rows = 0, unlabeled = 0, rejected = 0;
+        string? decided = null;
         try
         {
             var columns = ReadTable.Columns(file, format).Names;
             if (mapping.Faults(columns) is { Count: > 0 } faults) return new(0, 0, 0, [], [], [], string.Join(" ", faults));
+            (answers, decided) = answers.Survey(format, mapping, ReadTable.Rows(file, format, columns).Select((row, i) => { if (i % 4096 == 0) cancel.ThrowIfCancellationRequested(); return row; }));
             foreach (var raw in ReadTable.Rows(file, format, columns))
             {
                 var (row, rejection) = ReadTable.Take(raw, mapping.Columns, answers);
@@ -90,7 +97,7 @@ public sealed class ExamineFile(IDbContextFactory<StudioDb> databases, ProjectAc
         catch (DataFileException e) { return new(rows, unlabeled, rejected, [], examples, [], e.Message); }
         IReadOnlyList<LabelCount> counts = [.. labels.OrderBy(l => l.Key, StringComparer.Ordinal).Select(l => new LabelCount(l.Key, l.Value))];
         var problem = rows > 0 ? null : rejected > 0 ? $"None of the {rejected} rows can be imported; the first says: {examples[0].Reason}" : HeaderOnly;
-        return new(rows, unlabeled, rejected, counts, examples, Warnings(rows, unlabeled, counts, answers, mapping), problem);
+        return new(rows, unlabeled, rejected, counts, examples, Warnings(rows, unlabeled, counts, answers, mapping), problem) { Answers = answers, Decided = decided };
     }
 
     internal static void Add(Dictionary<string, int> labels, IEnumerable<string> names)

@@ -22,9 +22,19 @@ public enum ColumnRole { Ignored, Text, Label, Attribute, Context, Pair }
 
 public sealed record ColumnUse(string Name, ColumnRole Role);
 
-/// What each column of a file is, in the file's order; Pair is a second text. Separator stands between several labels in a cell.
-public sealed record ColumnMapping(IReadOnlyList<ColumnUse> Columns, string? Separator = null)
+/// What the offsets of spans count: Unicode code points, as Python does, or UTF-16 units, as JavaScript does and the spans kept here.
+public enum SpanOffsets { CodePoints, Utf16 }
+
+/// What each column of a file is, in the file's order; Pair is a second text. Separator stands between several labels in a cell;
+/// Offsets says what those of spans count, null where the file shall tell.
+public sealed record ColumnMapping(IReadOnlyList<ColumnUse> Columns, string? Separator = null, SpanOffsets? Offsets = null)
 {
+    internal int PlaceOf(ColumnRole role)
+    {
+        for (var i = 0; i < Columns.Count; i++) if (Columns[i].Role == role) return i;
+        return -1;
+    }
+
     public string ToJson() => JsonSerializer.Serialize(this, FileFormat.Json);
     public static ColumnMapping FromJson(string json) => JsonSerializer.Deserialize<ColumnMapping>(json, FileFormat.Json)!;
 

@@ -16,6 +16,9 @@ public static class DataLimits
     /// What undecodable bytes become: no text holds this character.
     public const char Undecodable = '\uFFFF';
 
+    /// JSON can write half of a surrogate pair, of which no text can be made.
+    internal static string HalfCharacter(string what) => $"{what} holds half of a character, such as \\ud83d without the \\ude00 after it; write both halves, or the character itself.";
+
     public static string Clip(string text, int length = FoundCharacters)
     {
         text = text.Replace(Undecodable, '\uFFFD').Replace('\0', '\uFFFD');

@@ -139,7 +139,11 @@ internal static class ReadTable
             switch (columns[i].Role)
             {
                 case ColumnRole.Text when string.IsNullOrWhiteSpace(cell): return (null, Refuse($"The text in “{columns[i].Name}” is empty."));
-                case ColumnRole.Text: (text, textAt) = (answers.Text(cell), i); break;
+                case ColumnRole.Text:
+                    (text, var unreadable) = answers.Text(cell);
+                    if (unreadable is not null) return (null, Refuse(unreadable));
+                    textAt = i;
+                    break;
                 case ColumnRole.Context: context = cell; break;
                 case ColumnRole.Pair when string.IsNullOrWhiteSpace(cell): return (null, Refuse($"The second text in “{columns[i].Name}” is empty."));
                 case ColumnRole.Pair: pair = cell; break;

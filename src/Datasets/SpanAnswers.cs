@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using FineTuneStudio.Engine.Text;
 using FineTuneStudio.Engine.Training;
@@ -5,9 +6,12 @@ using FineTuneStudio.Engine.Training;
 namespace FineTuneStudio.Datasets;
 
 /// Labelled spans of the text. A cell holds a JSON list of spans with offsets, or of one tag for each word of the text.
-public sealed class SpanAnswers : Answers
+public sealed class SpanAnswers(SpanOffsets offsets = SpanOffsets.CodePoints) : Answers
 {
     public static readonly SpanAnswers All = new();
+
+    public static readonly IReadOnlyList<(SpanOffsets Offsets, string Name, string Says)> Countings =
+        [(SpanOffsets.CodePoints, "code points", "Code points, where 😀 is one: Python"), (SpanOffsets.Utf16, "UTF-16 units", "UTF-16 units, where 😀 is two: JavaScript, Java, C#")];
 
     private static readonly string[] Starts = ["start", "start_offset", "startIndex", "begin"], Ends = ["end", "end_offset", "endIndex", "stop"],
         Labels = ["label", "type", "entity", "tag", "entity_group", "slot", "class"], Lists = ["entities", "spans", "labels"];
@@ -17,16 +21,50 @@ public sealed class SpanAnswers : Answers
     public override string Stratum => "rarest type in the text";
 
     /// A text may come as the list of its words.
-    public override string Text(string cell)
+    public override (string Text, string? Fault) Text(string cell)
     {
-        if (!cell.StartsWith('[')) return cell;
+        if (!cell.StartsWith('[')) return (cell, null);
         try
         {
             using var json = JsonDocument.Parse(cell);
-            return json.RootElement.ValueKind == JsonValueKind.Array && json.RootElement.GetArrayLength() > 0 && json.RootElement.EnumerateArray().All(e => e.ValueKind == JsonValueKind.String)
-                ? string.Join(' ', json.RootElement.EnumerateArray().Select(e => e.GetString())) : cell;
+            return (json.RootElement.ValueKind == JsonValueKind.Array && json.RootElement.GetArrayLength() > 0 && json.RootElement.EnumerateArray().All(e => e.ValueKind == JsonValueKind.String)
+                ? string.Join(' ', json.RootElement.EnumerateArray().Select(e => e.GetString())) : cell, null);
         }
-        catch (JsonException) { return cell; }
+        catch (InvalidOperationException) { return (cell, DataLimits.HalfCharacter("The list of words")); }
+        catch (JsonException) { return (cell, null); }
+    }
+
+    public override Answers With(ColumnMapping mapping) => new SpanAnswers(mapping.Offsets ?? offsets);
+
+    /// Code points and UTF-16 units differ where a text holds an emoji or the like. One counting holds for the whole file: the chosen one,
+    /// else the one by which spans are what they say they are, else the one that alone fits, else code points.
+    public override (Answers Answers, string? Decided) Survey(FileFormat format, ColumnMapping mapping, IEnumerable<RawRow> rows)
+    {
+        if (format.Kind == FileKind.TaggedWords) return (new SpanAnswers(SpanOffsets.Utf16), null);
+        var (textAt, spansAt) = (mapping.PlaceOf(ColumnRole.Text), mapping.PlaceOf(ColumnRole.Label));
+        if (textAt < 0 || spansAt < 0) return (With(mapping), null);
+        var (texts, said) = (0, 0);
+        var (found, fit) = (new int[2], new int[2]);
+        foreach (var row in rows)
+        {
+            if (row.Fault is not null || Text(row.Cells[textAt]) is not { Fault: null } read || CodePoints(read.Text) is not { } points) continue;
+            if (Given(row.Cells[spansAt]) is not { Count: > 0 } spans) continue;
+            texts++;
+            foreach (var span in spans)
+            {
+                (int, int)? byPoints = Place(span, read.Text, points, SpanOffsets.CodePoints), byUnits = Place(span, read.Text, points, SpanOffsets.Utf16);
+                if (byPoints is null != byUnits is null) fit[byPoints is null ? 1 : 0]++;
+                if (span.Text is null) continue;
+                said++;
+                var (isPoints, isUnits) = (Says(span, read.Text, byPoints), Says(span, read.Text, byUnits));
+                if (isPoints != isUnits) found[isPoints ? 0 : 1]++;
+            }
+        }
+        var (way, why) = mapping.Offsets is { } chosen ? (chosen, "as chosen")
+            : found[0] + found[1] > 0 ? (found[1] > found[0] ? SpanOffsets.Utf16 : SpanOffsets.CodePoints, $"by which {Math.Max(found[0], found[1]):N0} of the {said:N0} spans there that carry their text are found")
+            : fit[0] == 0 && fit[1] > 0 ? (SpanOffsets.Utf16, "because only so all their spans lie in their texts")
+            : (SpanOffsets.CodePoints, "as Python writes them, because nothing in the file tells; choose UTF-16 units if the file comes from JavaScript, Java or C#");
+        return (new SpanAnswers(way), texts == 0 ? null : string.Create(CultureInfo.InvariantCulture, $"{(texts == 1 ? "1 text with spans holds" : $"{texts:N0} texts with spans hold")} characters such as 😀, and the offsets count {Name(way)}, {why}."));
     }
 
     public override (string? Answer, string? Fault) Read(string cell, string column, string text)
@@ -35,13 +73,11 @@ public sealed class SpanAnswers : Answers
         try
         {
             using var json = JsonDocument.Parse(cell);
-            var list = json.RootElement;
-            if (list.ValueKind == JsonValueKind.Object) list = Lists.Select(name => list.TryGetProperty(name, out var inner) ? inner : default).FirstOrDefault(i => i.ValueKind == JsonValueKind.Array);
-            if (list.ValueKind != JsonValueKind.Array) return (null, Expected(column));
-            var items = list.EnumerateArray().ToList();
+            if (Items(json.RootElement) is not { } items) return (null, Expected(column));
             return items.Count > 0 && items.All(i => i.ValueKind is JsonValueKind.String or JsonValueKind.Number && i.ValueKind == items[0].ValueKind) ? Tags(items, text) : Spans(items, column, text);
         }
-        catch (Exception e) when (e is JsonException or InvalidOperationException) { return (null, Expected(column)); }
+        catch (InvalidOperationException) { return (null, DataLimits.HalfCharacter($"“{column}”")); }
+        catch (JsonException) { return (null, Expected(column)); }
     }
 
     private static string Expected(string column) => $"“{column}” is no list of spans; expected JSON such as [{{\"start\": 0, \"end\": 5, \"label\": \"person\"}}] with offsets in characters, or one tag for each word such as [\"B-person\", \"O\"].";
@@ -57,26 +93,23 @@ public sealed class SpanAnswers : Answers
         return (NamedSpan.ToJson(read.Spans), null);
     }
 
-    private static (string?, string?) Spans(List<JsonElement> items, string column, string text)
+    private (string?, string?) Spans(List<JsonElement> items, string column, string text)
     {
         var spans = new List<NamedSpan>();
+        var points = CodePoints(text);
         foreach (var item in items)
         {
             if (Span(item) is not { } span) return (null, Expected(column));
             if (span.Label.Trim() is not { Length: > 0 and <= DataLimits.LabelCharacters } label || label.Any(char.IsControl)) return (null, $"The span at {span.Start} has no usable label: it has {span.Label.Length} characters; expected 1 to {DataLimits.LabelCharacters} on one line.");
-            spans.Add(span with { Label = label });
-        }
-        // Python counts code points, JavaScript UTF-16 units. They differ where a text holds an emoji or the like: code points it is, unless a span ends behind the last of them.
-        var points = CodePoints(text);
-        if (points is not null && spans.All(s => s.Start >= 0 && s.End < points.Length)) spans = [.. spans.Select(s => s with { Start = points[s.Start], End = points[Math.Max(s.End, 0)] })];
-        for (var i = 0; i < spans.Count; i++)
-        {
-            var (start, end) = (spans[i].Start, spans[i].End);
-            if (start < 0 || end > text.Length || end <= start) return (null, $"The span {start} to {end} (“{spans[i].Label}”) is not in the text, which has {text.Length} characters; offsets count characters from 0 and the end is the one after the last.");
+            var count = points is null ? "characters" : Name(offsets);
+            if (Place(span, text, points, offsets) is not var (start, end))
+                return (null, span.Start >= 0 && span.Start < span.End && span.End <= text.Length && offsets == SpanOffsets.Utf16 ? $"The span {span.Start} to {span.End} (“{label}”) begins or ends inside a character such as 😀, which is two UTF-16 units."
+                    : $"The span {span.Start} to {span.End} (“{label}”) is not in the text, which has {(points is null || offsets == SpanOffsets.Utf16 ? text.Length : points.Length - 1)} {count}; offsets count {count} from 0 and the end is the one after the last.");
+            if (!Says(span, text, (start, end))) return (null, $"The span {span.Start} to {span.End} (“{label}”) says that it is “{DataLimits.Clip(span.Text!, 60)}”, but there the text has “{DataLimits.Clip(text[start..end], 60)}”; offsets count {count} from 0 and the end is the one after the last.");
             while (start < end && char.IsWhiteSpace(text[start])) start++;
             while (end > start && char.IsWhiteSpace(text[end - 1])) end--;
-            if (start == end) return (null, $"The span {spans[i].Start} to {spans[i].End} (“{spans[i].Label}”) holds nothing but blanks.");
-            spans[i] = spans[i] with { Start = start, End = end };
+            if (start == end) return (null, $"The span {span.Start} to {span.End} (“{label}”) holds nothing but blanks.");
+            spans.Add(new(start, end, label));
         }
         spans = [.. spans.Distinct().OrderBy(s => s.Start).ThenBy(s => s.End)];
         for (var i = 1; i < spans.Count; i++)
@@ -85,17 +118,61 @@ public sealed class SpanAnswers : Answers
         return (NamedSpan.ToJson(spans), null);
     }
 
-    private static NamedSpan? Span(JsonElement item)
+    /// Text is what the file says that the span is, where it says so.
+    private sealed record GivenSpan(int Start, int End, string Label, string? Text);
+
+    /// The spans with offsets in a cell; null where it holds none that can be read.
+    private static List<GivenSpan>? Given(string cell)
+    {
+        if (string.IsNullOrWhiteSpace(cell)) return null;
+        try
+        {
+            using var json = JsonDocument.Parse(cell);
+            return Items(json.RootElement)?.Select(Span).OfType<GivenSpan>().ToList();
+        }
+        catch (Exception e) when (e is JsonException or InvalidOperationException) { return null; }
+    }
+
+    private static List<JsonElement>? Items(JsonElement list)
+    {
+        if (list.ValueKind == JsonValueKind.Object) list = Lists.Select(name => list.TryGetProperty(name, out var inner) ? inner : default).FirstOrDefault(i => i.ValueKind == JsonValueKind.Array);
+        return list.ValueKind == JsonValueKind.Array ? [.. list.EnumerateArray()] : null;
+    }
+
+    private static GivenSpan? Span(JsonElement item)
     {
         if (item.ValueKind == JsonValueKind.Array)
-            return item.GetArrayLength() == 3 && item[0].TryGetInt32(out var from) && item[1].TryGetInt32(out var to) && item[2].ValueKind == JsonValueKind.String ? new(from, to, item[2].GetString()!) : null;
+            return item.GetArrayLength() == 3 && Whole(item[0]) is { } from && Whole(item[1]) is { } to && item[2].ValueKind == JsonValueKind.String ? new(from, to, item[2].GetString()!, null) : null;
         if (item.ValueKind != JsonValueKind.Object) return null;
         var place = item.TryGetProperty("valueSpan", out var inner) && inner.ValueKind == JsonValueKind.Object ? inner : item;
         JsonElement? Find(JsonElement of, string[] names) => names.Select(n => of.TryGetProperty(n, out var found) ? found : (JsonElement?)null).FirstOrDefault(f => f is not null);
         // A format that leaves out what is zero leaves out the start of a span at the beginning of the text.
-        var start = Find(place, Starts) is { ValueKind: JsonValueKind.Number } s ? s.GetInt32() : place.Equals(inner) ? 0 : (int?)null;
-        return start is { } at && Find(place, Ends) is { ValueKind: JsonValueKind.Number } e && Find(item, Labels) is { ValueKind: JsonValueKind.String } label ? new(at, e.GetInt32(), label.GetString()!) : null;
+        var start = Find(place, Starts) is { } s ? Whole(s) : place.Equals(inner) ? 0 : null;
+        var said = Find(item, ["text"]) is { ValueKind: JsonValueKind.String } text ? text.GetString() : null;
+        return start is { } at && Find(place, Ends) is { } e && Whole(e) is { } end && Find(item, Labels) is { ValueKind: JsonValueKind.String } label ? new(at, end, label.GetString()!, said) : null;
     }
+
+    private static int? Whole(JsonElement number) => number.ValueKind == JsonValueKind.Number && number.TryGetInt32(out var whole) ? whole : null;
+
+    /// Where a span stands in UTF-16 units; null where that is not in the text or is inside a character.
+    private static (int Start, int End)? Place(GivenSpan span, string text, int[]? points, SpanOffsets offsets)
+    {
+        var place = At(span, text, points, offsets);
+        // A scored file has an apostrophe before what a spreadsheet would run, and its spans are of the text without it.
+        return text is ['\'', ..] && !Says(span, text, place) && At(span with { Start = span.Start + 1, End = span.End + 1 }, text, points, offsets) is { } moved && Says(span, text, moved) ? moved : place;
+    }
+
+    private static (int Start, int End)? At(GivenSpan span, string text, int[]? points, SpanOffsets offsets)
+    {
+        if (span.Start < 0 || span.End <= span.Start) return null;
+        if (points is null) return span.End > text.Length ? null : (span.Start, span.End);
+        if (offsets == SpanOffsets.CodePoints) return span.End >= points.Length ? null : (points[span.Start], points[span.End]);
+        return Array.BinarySearch(points, span.Start) < 0 || Array.BinarySearch(points, span.End) < 0 ? null : (span.Start, span.End);
+    }
+
+    private static bool Says(GivenSpan span, string text, (int Start, int End)? place) => span.Text is null || place is var (start, end) && text.AsSpan(start, end - start).Trim().SequenceEqual(span.Text.AsSpan().Trim());
+
+    private static string Name(SpanOffsets offsets) => Countings.First(c => c.Offsets == offsets).Name;
 
     /// The UTF-16 offset of each code point and of the end; null where they are the same.
     private static int[]? CodePoints(string text)

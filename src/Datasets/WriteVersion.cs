@@ -26,8 +26,8 @@ public sealed class WriteVersion(IDbContextFactory<StudioDb> databases, ReceiveF
         using var file = File.OpenRead(receive.PathOf(import));
         var (format, mapping) = (FileFormat.FromJson(import.FormatJson!), ColumnMapping.FromJson(import.MappingJson!));
         var columns = ReadTable.Columns(file, format).Names;
-        answers = answers.With(mapping);
         if (mapping.Faults(columns) is { Count: > 0 } faults) throw new DataFileException(string.Join(" ", faults));
+        (answers, _) = answers.Survey(format, mapping, ReadTable.Rows(file, format, columns));
 
         using var hash = new VersionHash();
         using var writer = new RowWriter(connection, import.ProjectId, versionId, importId);
