@@ -45,6 +45,7 @@ public sealed class MultiLabelAnswers(char? separator = ',') : Answers
                     return (null, $"The list of labels holds {DataLimits.Clip(other.GetRawText(), 60)}; each label must be a text or a number, such as [\"joy\", \"anger\"].");
                 names = [.. json.RootElement.EnumerateArray().Select(e => e.ToString())];
             }
+            catch (InvalidOperationException) { return (null, DataLimits.HalfCharacter("The list of labels")); }
             catch (JsonException) { return (null, "The cell begins with [ but is not a JSON list; write the labels as [\"joy\", \"anger\"], or with a separator between them."); }
         }
         else names = separator is { } sign ? cell.Split(sign) : [cell];

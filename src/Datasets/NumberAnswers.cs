@@ -1,10 +1,12 @@
 using System.Globalization;
+using System.Text.RegularExpressions;
 using FineTuneStudio.Engine.Training;
 
 namespace FineTuneStudio.Datasets;
 
-/// A number a row: the answer is it, in the invariant culture. A cell may have a decimal point or a decimal comma.
-public sealed class NumberAnswers : Answers
+/// A number a row: the answer is it, in the invariant culture. A cell may have a decimal point or a decimal comma. Where three digits
+/// stand behind its comma, which could be thousands as well, another cell of the column has to show that commas are decimal.
+public sealed partial class NumberAnswers(bool hasDecimalCommas = false) : Answers
 {
     public static readonly NumberAnswers All = new();
 
@@ -26,10 +28,22 @@ public sealed class NumberAnswers : Answers
         return found is not { } at ? mapping : mapping with { Columns = [.. mapping.Columns.Select((c, i) => i == at ? c with { Role = ColumnRole.Label } : c.Role == ColumnRole.Label ? c with { Role = ColumnRole.Attribute } : c)] };
     }
 
+    public override (Answers Answers, string? Decided) Survey(FileFormat format, ColumnMapping mapping, IEnumerable<RawRow> rows)
+    {
+        var at = mapping.PlaceOf(ColumnRole.Label);
+        return (at < 0 ? this : new NumberAnswers(rows.Any(r => r.Fault is null && r.Cells[at].Trim() is var cell && cell.Contains(',') && !Thousands().IsMatch(cell) && Parse(cell) is not null)), null);
+    }
+
     public override (string? Answer, string? Fault) Read(string cell, string column, string text)
     {
         cell = cell.Trim();
         if (cell.Length == 0) return (null, null);
+        if (Thousands().IsMatch(cell) && cell.Contains(',') != hasDecimalCommas)
+        {
+            var (whole, point) = (cell.Replace(",", "").Replace(".", ""), cell.Replace(',', '.'));
+            return (null, hasDecimalCommas ? $"“{cell}” can be {whole} or {point}: other cells of “{column}” have decimal commas. Write {whole} or {cell.Replace('.', ',')}."
+                : $"“{cell}” can be {whole} or {point}: three digits stand behind the comma, and no other cell of “{column}” shows that commas are decimal. Write {whole} or {point}.");
+        }
         if (Parse(cell) is { } number) return (number.ToString("R", CultureInfo.InvariantCulture), null);
         if (cell.Contains(',') && cell.Any(char.IsDigit) && !cell.Any(char.IsLetter)) return (null, $"“{DataLimits.Clip(cell, 60)}” can be read in more than one way; write numbers without thousands separators, as 1234.5 or 1234,5.");
         return (null, $"“{DataLimits.Clip(cell, 60)}” is not a number; write it as 0.25 or 0,25. Is “{column}” the right column?");
@@ -40,6 +54,9 @@ public sealed class NumberAnswers : Answers
         if (cell.Count(c => c == ',') == 1 && !cell.Contains('.')) cell = cell.Replace(',', '.');
         return double.TryParse(cell, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) && double.IsFinite(number) ? number : null;
     }
+
+    [GeneratedRegex(@"^[+-]?[1-9]\d{0,2}[.,]\d{3}$")]
+    private static partial Regex Thousands();
 
     internal static double Value(string answer) => double.Parse(answer, CultureInfo.InvariantCulture);
 

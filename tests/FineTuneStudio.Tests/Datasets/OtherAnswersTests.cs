@@ -24,6 +24,7 @@ public sealed class OtherAnswersTests
     [Theory]
     [InlineData("[\"joy\"", "The cell begins with [ but is not a JSON list; write the labels as [\"joy\", \"anger\"], or with a separator between them.")]
     [InlineData("[{\"a\":1}]", "The list of labels holds {\"a\":1}; each label must be a text or a number, such as [\"joy\", \"anger\"].")]
+    [InlineData("[\"\\ud83d\"]", "The list of labels holds half of a character, such as \\ud83d without the \\ude00 after it; write both halves, or the character itself.")]
     [InlineData("a\nb", "The label holds a line break or another control character; a label stands on one line. Is “labels” the right column?")]
     public void A_cell_that_holds_no_labels_is_refused_with_a_reason(string cell, string reason) => Assert.Equal((null, reason), new MultiLabelAnswers().Read(cell, "labels", "text"));
 
@@ -40,6 +41,9 @@ public sealed class OtherAnswersTests
     [InlineData("0.25", "0.25")]
     [InlineData(" -1,5 ", "-1.5")]
     [InlineData("3e-2", "0.03")]
+    [InlineData("0,125", "0.125")]
+    [InlineData("1234,567", "1234.567")]
+    [InlineData("1.234", "1.234")]
     [InlineData("", null)]
     public void Numbers_are_read_with_a_point_or_a_comma(string cell, string? answer) => Assert.Equal((answer, null), NumberAnswers.All.Read(cell, "score", "text"));
 
@@ -47,9 +51,25 @@ public sealed class OtherAnswersTests
     [InlineData("good", "“good” is not a number; write it as 0.25 or 0,25. Is “score” the right column?")]
     [InlineData("1,234.5", "“1,234.5” can be read in more than one way; write numbers without thousands separators, as 1234.5 or 1234,5.")]
     [InlineData("1,234,567", "“1,234,567” can be read in more than one way; write numbers without thousands separators, as 1234.5 or 1234,5.")]
+    [InlineData("1,234", "“1,234” can be 1234 or 1.234: three digits stand behind the comma, and no other cell of “score” shows that commas are decimal. Write 1234 or 1.234.")]
+    [InlineData("-12,500", "“-12,500” can be -12500 or -12.500: three digits stand behind the comma, and no other cell of “score” shows that commas are decimal. Write -12500 or -12.500.")]
     [InlineData("NaN", "“NaN” is not a number; write it as 0.25 or 0,25. Is “score” the right column?")]
     [InlineData("1e999", "“1e999” is not a number; write it as 0.25 or 0,25. Is “score” the right column?")]
     public void A_cell_that_is_no_number_is_refused_with_a_reason(string cell, string reason) => Assert.Equal((null, reason), NumberAnswers.All.Read(cell, "score", "text"));
+
+    [Theory]
+    [InlineData("999;1,234", "999", null)]
+    [InlineData("0,5;1,234", "0.5", "1.234")]
+    [InlineData("12,25;1.234;3", "12.25", null, "3")]
+    public void A_comma_before_three_digits_is_decimal_where_another_cell_shows_that_commas_are(string cells, params string?[] read)
+    {
+        var file = Tables.File("text;score\n" + string.Concat(cells.Split(';').Select((c, i) => $"text {i};{c}\n")));
+        var (format, mapping) = (new FileFormat(FileKind.Delimited, "utf-8", ';'), new ColumnMapping([new("text", ColumnRole.Text), new("score", ColumnRole.Label)]));
+        var answers = NumberAnswers.All.Survey(format, mapping, ReadTable.Rows(file, format, ["text", "score"])).Answers;
+        var taken = ReadTable.Rows(file, format, ["text", "score"]).Select(r => ReadTable.Take(r, mapping.Columns, answers)).ToList();
+        Assert.Equal(read, taken.Select(t => t.Row?.Label));
+        if (cells.Contains("12,25")) Assert.Equal("“1.234” can be 1234 or 1.234: other cells of “score” have decimal commas. Write 1234 or 1,234.", taken[1].Rejection!.Reason);
+    }
 
     [Fact]
     public void Two_texts_become_one_row_and_the_number_column_is_found()
