@@ -147,7 +147,7 @@ internal static class ModelCard
         PromptFormat.Instruction => "Prompts stand under `### Instruction:`, and its answer follows `### Response:`.",
         PromptFormat.ChatMl => "Prompts are written as ChatML.",
         PromptFormat.Llama3 => "Prompts are written in Llama 3's chat format.",
-        _ => "Prompts are written by the chat template in the folder where it is ChatML or Llama 3's, else as plain text with a line break at the end.",
+        _ => "Prompts are written as ChatML or in Llama 3's chat format where the chat template in the folder has its marks, without the system header that templates since Llama 3.1 put first; else as plain text with a line break at the end.",
     };
 
     private static string Names(ReadModel.View view) => string.Join(", ", view.Labels.Take(100).Select(l => $"`{One(l.Name)}`")) + (view.Labels.Count > 100 ? ", …" : "");

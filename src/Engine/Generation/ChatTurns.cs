@@ -47,7 +47,13 @@ public static class ChatTurns
     public static (string Prompt, string Answer) SplitAnswer(JsonElement messages)
     {
         if (messages.ValueKind != JsonValueKind.Array) throw new FormatException($"\"messages\" is a JSON {messages.ValueKind.ToString().ToLowerInvariant()}; expected a list of objects with a role and a content.");
-        var turns = messages.EnumerateArray().Select((message, i) => Turn(message)
+        ChatTurn? Spoken(JsonElement message, int number)
+        {
+            try { return Turn(message); }
+            // JSON can write half of a surrogate pair, of which no text can be made.
+            catch (InvalidOperationException) { throw new FormatException($"Message {number} holds half of a character, such as \\ud83d without the \\ude00 after it; write both halves, or the character itself."); }
+        }
+        var turns = messages.EnumerateArray().Select((message, i) => Spoken(message, i + 1)
             ?? throw new FormatException($"Message {i + 1} has no text under \"role\" and \"content\"; expected an object such as {{\"role\": \"user\", \"content\": \"…\"}}.")).ToList();
         if (turns.Count < 2 || turns[^1].Role != Assistant)
             throw new FormatException(turns.Count == 0 ? "The list of messages is empty; expected a user's message and the assistant's answer."
@@ -71,7 +77,7 @@ public static class ChatTurns
             }
             return turns.Count > 0 ? turns : null;
         }
-        catch (JsonException)
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
             return null;
         }

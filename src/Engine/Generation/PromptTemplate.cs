@@ -41,10 +41,13 @@ public sealed partial class PromptTemplate
         var template = ChatTemplate(folder);
         if (format != PromptFormat.Model) return new(tokenizer, format, null, $"Prompts are written as {Name(format)}.");
         if (template is null) return new(tokenizer, PromptFormat.Plain, null, "The base model has no chat template, so prompts are written as plain text.");
-        if (template.Contains("<|start_header_id|>")) return new(tokenizer, PromptFormat.Llama3, null, $"Prompts are written as {Name(PromptFormat.Llama3)}, which the base model's chat template is.");
+        if (template.Contains("<|start_header_id|>"))
+            return new(tokenizer, PromptFormat.Llama3, null, $"Prompts are written as {Name(PromptFormat.Llama3)}, whose marks the base model's chat template has"
+                // Templates since Llama 3.1 open every conversation with a message of their own, whatever the row says.
+                + (template.Contains("<|start_header_id|>system") ? ", but without the system header that the template puts first, such as its cutting knowledge date." : "."));
         if (!template.Contains("<|im_start|>")) return new(tokenizer, PromptFormat.Plain, null, "The base model's chat template is none of the known ones (ChatML, Llama 3) and templates are not run, so prompts are written as plain text.");
         var system = SystemOfTemplate().Match(template) is { Success: true } match ? match.Groups[1].Value : null;
-        return new(tokenizer, PromptFormat.ChatMl, system, $"Prompts are written as ChatML, which the base model's chat template is{(system is null ? "" : $", with its system message \"{system}\" where a row has none")}.");
+        return new(tokenizer, PromptFormat.ChatMl, system, $"Prompts are written as ChatML, whose marks the base model's chat template has{(system is null ? "" : $", with its system message \"{system}\" where a row has none")}.");
     }
 
     /// <summary>A prompt in tokens, with the model's beginning-of-text token where its tokenizer sets one.</summary>

@@ -23,6 +23,7 @@ public sealed class PromptTemplateTests
     [InlineData("[]")]
     [InlineData("[{\"role\":\"user\",\"content\":\"x\"}]")]
     [InlineData("[not json]")]
+    [InlineData("[{\"role\":\"user\",\"content\":\"\\ud83d\"}]")]
     [InlineData("")]
     public void Whatever_a_user_writes_is_read_back_as_it_was(string content) =>
         Assert.Equal([new ChatTurn("user", content)], ChatTurns.Read(ChatTurns.Write([new("user", content)])));
@@ -32,6 +33,7 @@ public sealed class PromptTemplateTests
     [InlineData("""[{"role":"user","content":"x"}]""", "The last message is of the role user; expected the assistant's answer, which the model is to learn.")]
     [InlineData("""[{"role":"assistant","content":"x"}]""", "The only message is the assistant's; expected a prompt before it.")]
     [InlineData("""[{"role":"user"}]""", "Message 1 has no text under \"role\" and \"content\"; expected an object such as {\"role\": \"user\", \"content\": \"…\"}.")]
+    [InlineData("""[{"role":"user","content":"\ud83d"},{"role":"assistant","content":"x"}]""", "Message 1 holds half of a character, such as \\ud83d without the \\ude00 after it; write both halves, or the character itself.")]
     [InlineData("{}", "\"messages\" is a JSON object; expected a list of objects with a role and a content.")]
     public void A_chat_without_an_answer_is_refused_with_a_sentence(string messages, string sentence) => Assert.Equal(sentence, Assert.Throws<FormatException>(() => Split(messages)).Message);
 
@@ -66,6 +68,17 @@ public sealed class PromptTemplateTests
         Assert.Equal(957, template.Prompt("Hi")[0]);
         Assert.Equal(958, template.Answer("Hi")[^1]);
         Assert.Equal([958, 956], template.EndTokenIds);
+        Assert.Equal("Prompts are written as ChatML, whose marks the base model's chat template has, with its system message \"Be of help.\" where a row has none.", template.Said);
+
+        string Said(string written)
+        {
+            File.WriteAllText(Path.Combine(folder.Path, "chat_template.jinja"), written);
+            return PromptTemplate.For(folder.Path, tokenizer, PromptFormat.Model).Said;
+        }
+        const string turns = "{% for message in messages %}{{ '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n' + message['content'] | trim + '<|eot_id|>' }}{% endfor %}";
+        Assert.Equal("Prompts are written as Llama 3's chat format, whose marks the base model's chat template has.", Said(turns));
+        Assert.Equal("Prompts are written as Llama 3's chat format, whose marks the base model's chat template has, but without the system header that the template puts first, such as its cutting knowledge date.",
+            Said("{{- \"<|start_header_id|>system<|end_header_id|>\n\n\" }}{{- \"Cutting Knowledge Date: December 2023\n\" }}" + turns));
 
         File.WriteAllText(Path.Combine(folder.Path, "chat_template.jinja"), "{{ 'another' }}");
         Assert.Equal("The base model's chat template is none of the known ones (ChatML, Llama 3) and templates are not run, so prompts are written as plain text.",

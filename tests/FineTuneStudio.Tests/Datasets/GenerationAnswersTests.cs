@@ -38,6 +38,7 @@ public sealed class GenerationAnswersTests
 
     [Theory]
     [InlineData("""[{"role":"user","content":"How many?"}]""", "The last message is of the role user; expected the assistant's answer, which the model is to learn.")]
+    [InlineData("""[{"role":"user","content":"Hi"},{"role":"assistant","content":"\ud83d"}]""", "Message 2 holds half of a character, such as \\ud83d without the \\ude00 after it; write both halves, or the character itself.")]
     [InlineData("[not json", "The cell begins like a list of chat messages but is not valid JSON; expected a list such as [{\"role\": \"user\", \"content\": \"…\"}, {\"role\": \"assistant\", \"content\": \"…\"}].")]
     [InlineData("""[{"role":"user","content":" "},{"role":"assistant","content":"x"}]""", "The user's message is empty.")]
     public void A_chat_that_teaches_nothing_is_rejected_with_the_reason(string cell, string reason)
