@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Text.Json;
 using FineTuneStudio.BaseModels;
+using FineTuneStudio.Engine.Headless;
 using FineTuneStudio.Engine.Text;
 using FineTuneStudio.Engine.Training;
 using FineTuneStudio.Projects;
@@ -71,7 +72,10 @@ public sealed class PlanRun(IDbContextFactory<StudioDb> databases, ProjectAccess
         }).WaitAsync(cancel);
         return new(choice.Train, choice.Validation, choice.Labels.Count(l => l.Train > 0), lengths, model.MaxPositions, model.Blocks,
             model.SuggestedLearningRate, model.Origin.ToString().ToLowerInvariant(), [.. choice.Labels.Select(l => l.Train)],
-            await db.Projects.Where(p => p.Id == split.ProjectId).Select(p => p.Task).SingleAsync());
+            await db.Projects.Where(p => p.Id == split.ProjectId).Select(p => p.Task).SingleAsync())
+        {
+            Bf16Instructions = MachineFacts.HasBf16(MachineFacts.SetsOfProcessor()),
+        };
     }
 
     internal static async Task<Split> FindSplit(StudioDb db, string projectId, int number, CancellationToken cancel) =>

@@ -50,8 +50,17 @@ public static class DoctorCommand
         yield return $"threads           {facts.Threads}";
         yield return $"matrix product    {Product(facts)}";
         yield return $"matrix rate       float32 {Number(rate)} GFLOP/s, bfloat16 {Number(half)} GFLOP/s (best product of 1024 x 1024 matrices in half a second)";
+        yield return $"bf16 mixed        {Mixed(facts, rate, half)}";
         yield return $"environment       {(facts.Variables.Count == 0 ? "sets nothing that chooses kernels or threads" : string.Join(", ", facts.Variables.Select(v => $"{v.Key}={v.Value}")) + (without is { } w ? $"; without: float32 {Number(w)} GFLOP/s" : ""))}";
     }
+
+    /// <summary>What the recipe's precision is worth here.</summary>
+    internal static string Mixed(MachineFacts facts, double rate, double half) => (MachineFacts.HasBf16(facts.InstructionSets) switch
+    {
+        true => "the processor has bf16 instructions",
+        false => "the processor has no bf16 instructions",
+        null => "this system does not tell whether the processor has bf16 instructions",
+    }) + FormattableString.Invariant($"; a bfloat16 product runs at {half / rate:0.0##} times the rate of float32{(half < rate ? ", so train in float32" : "")}");
 
     private static string Product(MachineFacts facts) =>
         facts.MatrixLibraries.Any(f => f.StartsWith("libdnnl")) && !facts.Variables.ContainsKey("FTS_BLAS") ? "oneDNN"

@@ -31,16 +31,20 @@ public sealed record MachineFacts(
 
     private static readonly string[] Sets = ["sse4_1", "sse4_2", "avx", "fma", "avx2", "avx512f", "avx512bw", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "sve", "bf16"];
 
+    /// <summary>Whether these instruction sets have products of bfloat16; null where the system does not tell any set.</summary>
+    public static bool? HasBf16(IReadOnlyList<string> sets) => sets.Count == 0 ? null : sets.Any(s => s is "avx512_bf16" or "amx_bf16" or "bf16");
+
+    /// <summary>The instruction sets of this processor that matter here, as in <see cref="InstructionSets"/>.</summary>
+    public static IReadOnlyList<string> SetsOfProcessor() => (OfProcessor("flags") ?? OfProcessor("Features"))?.Split(' ') is { } flags ? [.. Sets.Where(flags.Contains)] : [];
+
     public static MachineFacts Gather()
     {
         // As the person set them: libtorch's start may add some of its own.
         var variables = Known.Keys.Where(name => Environment.GetEnvironmentVariable(name) is not null).ToDictionary(name => name, name => Environment.GetEnvironmentVariable(name)!);
         using (NewDisposeScope()) _ = ones(8, 8).mm(ones(8, 8)).sum().item<float>();
         var loaded = Lines("/proc/self/maps").Select(l => l.Split(' ', StringSplitOptions.RemoveEmptyEntries)).Where(p => p.Length >= 6 && p[5].Contains(".so")).Select(p => p[5]).Distinct().ToList();
-        var cpu = Lines("/proc/cpuinfo").Select(l => l.Split(':', 2)).Where(p => p.Length == 2).Select(p => (Name: p[0].Trim(), Value: p[1].Trim())).ToList();
-        var flags = (cpu.FirstOrDefault(p => p.Name is "flags" or "Features").Value ?? "").Split(' ');
         return new(__version__, loaded.FirstOrDefault(f => Path.GetFileName(f).StartsWith("libtorch_cpu", StringComparison.Ordinal)), cuda_is_available(), File.Exists("/proc/driver/nvidia/version"),
-            cpu.FirstOrDefault(p => p.Name == "model name").Value ?? RuntimeInformation.ProcessArchitecture.ToString(), Environment.ProcessorCount, [.. Sets.Where(flags.Contains)], get_num_threads(),
+            OfProcessor("model name") ?? RuntimeInformation.ProcessArchitecture.ToString(), Environment.ProcessorCount, SetsOfProcessor(), get_num_threads(),
             [.. loaded.Select(Path.GetFileName).Where(f => f!.Contains("blas", StringComparison.OrdinalIgnoreCase) || f.StartsWith("libdnnl", StringComparison.Ordinal) || f.StartsWith("libmkl", StringComparison.Ordinal)).Distinct().Order(StringComparer.Ordinal)!],
             OpenBlas(loaded), variables);
     }
@@ -70,6 +74,9 @@ public sealed record MachineFacts(
                 return Marshal.PtrToStringUTF8(Marshal.GetDelegateForFunctionPointer<CoreName>(entry)());
         return null;
     }
+
+    private static string? OfProcessor(string name) =>
+        Lines("/proc/cpuinfo").Select(l => l.Split(':', 2)).Where(p => p.Length == 2 && p[0].Trim() == name).Select(p => p[1].Trim()).FirstOrDefault();
 
     private static string[] Lines(string file) => File.Exists(file) ? File.ReadAllLines(file) : [];
 

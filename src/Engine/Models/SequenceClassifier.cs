@@ -87,7 +87,7 @@ public abstract class SequenceClassifier : Module<Tensor, Tensor?, Tensor?, Tens
     /// <returns>float32 [batch, labels], or [batch, length, labels] where each token is classified; at padding those mean nothing.</returns>
     /// <exception cref="ArgumentException">The texts are longer than the model's positions.</exception>
     public sealed override Tensor forward(Tensor input_ids, Tensor? attention_mask, Tensor? token_type_ids) =>
-        Classify(Encode(input_ids, attention_mask, token_type_ids, null));
+        Classify(Encode(input_ids, attention_mask, token_type_ids, null)).to(float32);
 
     /// <summary>Logits, as of a plain call, and the hidden states [batch, length, hidden]: the embeddings' output, then each block's.</summary>
     public (Tensor Logits, IReadOnlyList<Tensor> HiddenStates) ForwardWithHiddenStates(Tensor input_ids, Tensor? attention_mask, Tensor? token_type_ids)

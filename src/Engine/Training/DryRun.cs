@@ -51,6 +51,7 @@ public static class DryRun
     public static DryRunResult Measure(DryRunJob job, CancellationToken cancel, Action<double>? progress = null)
     {
         if (job.Recipe.Validate() is { Count: > 0 } problems) throw new TrainingException($"The recipe is not valid. {string.Join(" ", problems)}");
+        if (MixedPrecision.Problem(job.Recipe) is { } unsupported) throw new TrainingException(unsupported);
         if (job.TokenLengths.Count == 0) throw new TrainingException("There are no train rows to learn from.");
         if (job.Task == TextTask.SingleLabel && job.Labels < 2) throw new TrainingException("A classifier needs at least two labels.");
         try
@@ -158,7 +159,8 @@ public static class DryRun
             var start = Stopwatch.GetTimestamp();
             using (NewDisposeScope())
             {
-                var loss = objective.Loss(texts, [.. Enumerable.Range(0, rows.Length)]);
+                Tensor loss;
+                using (MixedPrecision.Begin(recipe.Precision)) loss = objective.Loss(texts, [.. Enumerable.Range(0, rows.Length)]);
                 loss.backward();
                 loss.item<float>();
                 memory.Rise();
@@ -201,6 +203,7 @@ public static class DryRun
             var texts = objective.Random(rows);
             var start = Stopwatch.GetTimestamp();
             using (no_grad())
+            using (MixedPrecision.Begin(recipe.Precision))
             using (NewDisposeScope())
             {
                 objective.Measure(texts, [[.. Enumerable.Range(0, rows.Length)]]);

@@ -43,6 +43,7 @@ public static class FineTune
         if (job.Recipe.Validate() is { Count: > 0 } problems) throw new TrainingException($"The recipe is not valid. {string.Join(" ", problems)}");
         if (RunRecipe.Fields.Select(f => f.Unread(job.Recipe, job.Task)).FirstOrDefault(p => p is not null) is { } unread) throw new TrainingException(unread);
         if (job.Train.Count == 0) throw new TrainingException("There are no train rows to learn from.");
+        if (MixedPrecision.Problem(job.Recipe) is { } unsupported) throw new TrainingException(unsupported);
         Objective.Check(job);
         if (job.Recipe.EvaluationsPerEpoch > 0 && job.Validation.Count == 0)
             throw new TrainingException("There are no validation rows to evaluate on; give validation a share of the split, or set evaluations per epoch to 0.");
@@ -77,6 +78,7 @@ public static class FineTune
                 report(new WeightsLoaded(objective.Weights, optimizer.Parameters.Sum(p => p.Parameter.numel()), objective.TotalParameters));
                 report(new LogLine($"{objective.Weights.BackboneShare:P0} of the backbone came from the file; {objective.HeadSaid}"));
                 if (objective.MethodSaid is { } method) report(new LogLine(method));
+                if (recipe.Precision == Precision.Bf16) report(new LogLine("Matrix products run in bfloat16; weights, losses, gradients and the optimizer stay float32."));
 
                 var start = Stopwatch.GetTimestamp();
                 train = objective.Tokenize(job.Train, cancel);
@@ -86,7 +88,7 @@ public static class FineTune
                 var rows = Enumerable.Range(0, train.Count).ToArray();
                 new Random(recipe.Seed).Shuffle(rows);
                 trainSample = rows[..Math.Min(validation.Count, train.Count)];
-                state = new(0, 0, null, 0, null, null, recipe.Sha256(), DataSha256());
+                state = new(0, 0, null, 0, null, null, recipe.Sha256(), DataSha256(), Precision: recipe.Precision);
             }
             catch
             {
@@ -201,7 +203,8 @@ public static class FineTune
             foreach (var part in rows.Chunk(BatchSize))
             {
                 using var scope = NewDisposeScope();
-                var loss = objective.Loss(train, part);
+                Tensor loss;
+                using (MixedPrecision.Begin(recipe.Precision)) loss = objective.Loss(train, part);
                 if (part.Length < rows.Length) loss = loss * (objective.WeightOf(train, part) / all);
                 loss.backward();
                 value += loss.item<float>();
@@ -279,6 +282,7 @@ public static class FineTune
         {
             objective.Model.eval();
             using var noGrad = no_grad();
+            using var mixed = MixedPrecision.Begin(recipe.Precision);
             while (true)
             {
                 try { return objective.Measure(texts, Watched(texts.BatchesByLength(EvaluationRows, rows))); }

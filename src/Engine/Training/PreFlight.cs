@@ -18,6 +18,9 @@ public sealed record PreFlightFacts(int TrainRows, int ValidationRows, int Label
 {
     /// <summary>Where the answers of the train rows' questions stand, of a task that finds answers; null of any other.</summary>
     public IReadOnlyList<AnswerPlace>? AnswerPlaces { get; init; }
+
+    /// <summary>Whether the processor that trains has instructions for bfloat16; null where nobody knows.</summary>
+    public bool? Bf16Instructions { get; init; }
 }
 
 /// <summary>Names every setting of a recipe that is impossible, inert or contradictory on the given data and model.</summary>
@@ -39,6 +42,7 @@ public static class PreFlight
             if (field.Unread(recipe, facts.Task) is { } unread) findings.Add(new("setting-of-another-task", Severity.Block, unread, field.Name));
         if (recipe.Metric != Metric.ValidationLoss && !facts.Task.Metrics().Contains(recipe.Metric))
             Add(Severity.Block, "metric-of-another-task", "Metric", $"Best checkpoint by {recipe.Metric.Name()} is not possible, because this task is not measured by it; choose {string.Join(" or ", facts.Task.Metrics().Append(Metric.ValidationLoss).Select(m => m.Name()))}.");
+        if (MixedPrecision.Problem(recipe) is { } unsupported) findings.Add(new("precision-unsupported", Severity.Block, unsupported, "Precision"));
         if (recipe.Contradiction is { } contradiction) findings.Add(new("contradiction", Severity.Block, contradiction, "LabelSmoothing"));
         if (facts.TrainRows == 0) Add(Severity.Block, "no-train-rows", null, $"There are no train rows to learn from; import labelled rows or change the split.");
         if (facts.Task == TextTask.SingleLabel && facts.Labels < 2) Add(Severity.Block, "one-label", null, $"The data has {Count(facts.Labels, "label")}; a classifier needs at least two.");
@@ -52,6 +56,7 @@ public static class PreFlight
         CheckUnfreezing(recipe, facts, Add);
         CheckMethod(recipe, facts, Add);
         CheckOptimizer(recipe, Add);
+        CheckPrecision(recipe, facts, Add);
         CheckEvaluation(recipe, facts, plan, Add);
         CheckLearningRate(recipe, facts, Add);
         return findings.OrderBy(f => f.Severity).ToList();
@@ -186,6 +191,12 @@ public static class PreFlight
             add(Severity.Warn, "momentum-inert", "Momentum", $"Momentum is {recipe.Momentum} but has no effect, because the optimizer is {recipe.Optimizer}.");
         if (recipe.Optimizer == OptimizerKind.Sgd && recipe.LearningRate < LowestSgdRate)
             add(Severity.Warn, "rate-low-for-sgd", "LearningRate", $"The learning rate is {recipe.LearningRate:0.######e-0}; SGD moves weights by the bare gradient and usually needs 1e-3 to 1e-1.");
+    }
+
+    private static void CheckPrecision(RunRecipe recipe, PreFlightFacts facts, Report add)
+    {
+        if (recipe.Precision == Precision.Bf16 && facts.Bf16Instructions == false)
+            add(Severity.Warn, "bf16-without-instructions", "Precision", $"Precision is bf16 mixed, but the processor has no bf16 instructions (avx512_bf16 or amx_bf16): the run works, and is slower than in float32.");
     }
 
     private static void CheckEvaluation(RunRecipe recipe, PreFlightFacts facts, TrainingPlan plan, Report add)

@@ -215,6 +215,8 @@ public sealed record RecipeField
                 "What turns gradients into new weights: AdamW suits most runs, Adafactor needs far less memory, and SGD needs the least to compute but a much larger learning rate.", r => r.Optimizer, (r, v) => r with { Optimizer = v }),
             Number("Momentum", "Momentum", Advanced, 0, 0.99, "share", "The share of its last move that SGD keeps in each step; the other optimizers do not use it.",
                 r => r.Momentum, (r, v) => r with { Momentum = v }),
+            Choice("Precision", "Precision", Advanced, [new("Float32", "float32"), new("Bf16", "bf16 mixed")],
+                "The numbers in which the model computes while it is trained and evaluated; bf16 mixed is faster on a processor with bf16 instructions and slower on others, and weights stay float32.", r => r.Precision, (r, v) => r with { Precision = v }),
         ];
     }
 }

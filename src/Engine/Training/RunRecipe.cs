@@ -131,6 +131,9 @@ public sealed record RunRecipe
     /// <summary>Whether a language model reads the rows of a batch one after the other in few long rows, without one seeing another.</summary>
     public Packing Packing { get; init; } = Packing.Off;
 
+    /// <summary>In which numbers the model computes; see <see cref="MixedPrecision"/>.</summary>
+    public Precision Precision { get; init; } = Precision.Float32;
+
     /// <summary>Every field with its range, default and help, in the order of the form.</summary>
     public static IReadOnlyList<RecipeField> Fields { get; } = RecipeField.Describe(new RunRecipe());
 

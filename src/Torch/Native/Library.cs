@@ -46,6 +46,9 @@ internal static unsafe class Library
     internal static readonly delegate* unmanaged[Cdecl]<int, nint> InferenceGuard = (delegate* unmanaged[Cdecl]<int, nint>)Entry("ft_inference_guard");
     internal static readonly delegate* unmanaged[Cdecl]<nint, void> InferenceUnguard = (delegate* unmanaged[Cdecl]<nint, void>)Entry("ft_inference_unguard");
 
+    internal static readonly delegate* unmanaged[Cdecl]<long*, int> EnterAutocast = (delegate* unmanaged[Cdecl]<long*, int>)Entry("ft_autocast_enter");
+    internal static readonly delegate* unmanaged[Cdecl]<long, int> LeaveAutocast = (delegate* unmanaged[Cdecl]<long, int>)Entry("ft_autocast_leave");
+
     internal static readonly delegate* unmanaged[Cdecl]<long, int, int, nint> NewGenerator = (delegate* unmanaged[Cdecl]<long, int, int, nint>)Entry("ft_generator");
     internal static readonly delegate* unmanaged[Cdecl]<nint> DefaultGenerator = (delegate* unmanaged[Cdecl]<nint>)Entry("ft_default_generator");
     internal static readonly delegate* unmanaged[Cdecl]<nint, void> ReleaseGenerator = (delegate* unmanaged[Cdecl]<nint, void>)Entry("ft_generator_release");

@@ -4,6 +4,7 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
+#include <ATen/autocast_mode.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/grad_mode.h>
@@ -247,6 +248,26 @@ API void ft_set_grad_enabled(int on) { c10::GradMode::set_enabled(on != 0); }
 API int ft_inference_enabled() { return c10::InferenceMode::is_enabled(); }
 API void* ft_inference_guard(int on) { return new c10::InferenceMode(on != 0); }
 API void ft_inference_unguard(void* g) { delete static_cast<c10::InferenceMode*>(g); }
+
+// ---- autocast -----------------------------------------------------------------------------------------------------
+
+// Until it is left, operators of this thread on the CPU take bfloat16 where libtorch holds that for safe.
+API int ft_autocast_enter(int64_t* before) {
+  return guarded([&] {
+    *before = (at::autocast::is_cpu_enabled() ? 1 : 0) | (static_cast<int64_t>(at::autocast::get_autocast_cpu_dtype()) << 1);
+    at::autocast::set_autocast_cpu_dtype(at::kBFloat16);
+    at::autocast::set_cpu_enabled(true);
+    at::autocast::increment_nesting();
+  });
+}
+// What was cast is kept for the next use until the outermost one is left.
+API int ft_autocast_leave(int64_t before) {
+  return guarded([&] {
+    if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
+    at::autocast::set_cpu_enabled((before & 1) != 0);
+    at::autocast::set_autocast_cpu_dtype(static_cast<at::ScalarType>(before >> 1));
+  });
+}
 
 // ---- random numbers -----------------------------------------------------------------------------------------------
 

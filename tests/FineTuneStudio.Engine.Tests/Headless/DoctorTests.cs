@@ -32,6 +32,14 @@ public sealed class DoctorTests
     }
 
     [Fact]
+    public void What_bf16_is_worth_here_is_said()
+    {
+        Assert.Equal("the processor has no bf16 instructions; a bfloat16 product runs at 0.05 times the rate of float32, so train in float32", DoctorCommand.Mixed(Plain, 200, 10));
+        Assert.Equal("the processor has bf16 instructions; a bfloat16 product runs at 2.33 times the rate of float32", DoctorCommand.Mixed(Plain with { InstructionSets = ["avx2", "avx512_bf16"] }, 400, 932));
+        Assert.StartsWith("this system does not tell", DoctorCommand.Mixed(Plain with { InstructionSets = [] }, 1, 1));
+    }
+
+    [Fact]
     public void The_machine_it_runs_on_is_looked_at_and_measured()
     {
         using var output = new StringWriter();

@@ -51,6 +51,17 @@ public class PreFlightTests
     }
 
     [Fact]
+    public void Bf16_on_a_processor_without_its_instructions_is_said_to_be_slower()
+    {
+        var bf16 = new RunRecipe { Precision = Precision.Bf16 };
+        var finding = Single("bf16-without-instructions", bf16, Ordinary with { Bf16Instructions = false });
+        Assert.Equal(new("bf16-without-instructions", Severity.Warn, "Precision is bf16 mixed, but the processor has no bf16 instructions (avx512_bf16 or amx_bf16): the run works, and is slower than in float32.", "Precision"), finding);
+        Assert.Empty(PreFlight.Check(bf16, Ordinary with { Bf16Instructions = true }));
+        Assert.Empty(PreFlight.Check(bf16, Ordinary));
+        Assert.Empty(PreFlight.Check(new(), Ordinary with { Bf16Instructions = false }));
+    }
+
+    [Fact]
     public void An_empty_validation_part_blocks_unless_evaluations_are_off()
     {
         Assert.Equal(Severity.Block, Single("no-validation-rows", new(), Ordinary with { ValidationRows = 0 }).Severity);
