@@ -16,6 +16,8 @@ public static class WhatFits
                 advice.Add(recipe.GradientAccumulation * 2 <= 64 && recipe.BatchSize % 2 == 0
                     ? $"Halve the batch size to {recipe.BatchSize / 2} and double the accumulated batches to {recipe.GradientAccumulation * 2}: each step still learns from {Say.Count(recipe.BatchSize * recipe.GradientAccumulation, "row")}, in about half the memory of a batch."
                     : $"Halve the batch size to {recipe.BatchSize / 2}: a batch then takes about half its memory.");
+            if (recipe is { ActivationCheckpointing: ActivationCheckpointing.Off } and not { Method: TrainingMethod.Full, TrainableLayers: TrainableLayers.HeadOnly })
+                advice.Add("Turn on activation checkpointing: each block is computed again for its gradients instead of being kept, the same run in less memory with slower steps.");
             if (cost.LongestTokens > 16) advice.Add($"Set max length to {cost.LongestTokens / 2}: the longest batch has {cost.LongestTokens} tokens, and longer texts are then cut.");
         }
         if ((!measured.FitsMemory || !measured.FitsDisk) && recipe.TrainableLayers != TrainableLayers.HeadOnly)

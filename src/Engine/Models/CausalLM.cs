@@ -25,6 +25,9 @@ public abstract class CausalLM : Module<Tensor, Tensor?, Tensor>
     /// <summary>Blocks.</summary>
     public abstract int Layers { get; }
 
+    /// <summary>Set where blocks are computed again in backward, which then goes through it; null keeps what they computed.</summary>
+    internal ActivationCheckpoints? Checkpoints { get; set; }
+
     /// <summary>Logits for the token after each position.</summary>
     /// <param name="input_ids">Token ids, int64 [batch, length].</param>
     /// <param name="attention_mask">1 for tokens and 0 for padding on either side, int64 or float [batch, length]; null where nothing is padded.

@@ -35,7 +35,7 @@ public sealed class Gpt2LMHeadModel : CausalLM
     public override int Layers => Config.Layers;
 
     private protected override Tensor Blocks(Tensor input_ids, Tensor position_ids, Tensor? mask, KeyValueCache? cache, List<Tensor>? states) =>
-        transformer.Decode(input_ids, position_ids, mask, cache, states);
+        transformer.Decode(input_ids, position_ids, mask, cache, states, Checkpoints);
 
     private protected override Tensor Head(Tensor hidden) => lm_head?.call(hidden) ?? F.linear(hidden, transformer.WordTable);
 }
@@ -61,13 +61,13 @@ internal sealed class Gpt2Model : Module
 
     public Tensor WordTable => wte.weight!;
 
-    public Tensor Decode(Tensor input_ids, Tensor position_ids, Tensor? mask, KeyValueCache? cache, List<Tensor>? states)
+    public Tensor Decode(Tensor input_ids, Tensor position_ids, Tensor? mask, KeyValueCache? cache, List<Tensor>? states, ActivationCheckpoints? checkpoints)
     {
         var hidden = drop.call(wte.call(input_ids) + wpe.call(position_ids));
-        foreach (var block in h)
+        foreach (var (i, block) in h.Index())
         {
             states?.Add(hidden);
-            hidden = block.call(hidden, mask, cache);
+            hidden = checkpoints?.Run(i, hidden, x => block.call(x, mask, cache)) ?? block.call(hidden, mask, cache);
         }
         hidden = ln_f.call(hidden);
         states?.Add(hidden);

@@ -41,7 +41,7 @@ public class LlamaForCausalLM : CausalLM
     public override int Layers => Config.Layers;
 
     private protected override Tensor Blocks(Tensor input_ids, Tensor position_ids, Tensor? mask, KeyValueCache? cache, List<Tensor>? states) =>
-        model.Decode(input_ids, position_ids, mask, cache, states);
+        model.Decode(input_ids, position_ids, mask, cache, states, Checkpoints);
 
     private protected override Tensor Head(Tensor hidden) => lm_head?.call(hidden) ?? F.linear(hidden, model.WordTable);
 }
@@ -65,14 +65,14 @@ internal sealed class LlamaModel : Module
 
     public Tensor WordTable => embed_tokens.weight!;
 
-    public Tensor Decode(Tensor input_ids, Tensor position_ids, Tensor? mask, KeyValueCache? cache, List<Tensor>? states)
+    public Tensor Decode(Tensor input_ids, Tensor position_ids, Tensor? mask, KeyValueCache? cache, List<Tensor>? states, ActivationCheckpoints? checkpoints)
     {
         var hidden = embed_tokens.call(input_ids);
         var turns = RotaryPositions.At(position_ids, config, hidden.dtype);
-        foreach (var layer in layers)
+        foreach (var (i, layer) in layers.Index())
         {
             states?.Add(hidden);
-            hidden = layer.Decode(hidden, turns, mask, cache);
+            hidden = checkpoints?.Run(i, hidden, x => layer.Decode(x, turns, mask, cache)) ?? layer.Decode(hidden, turns, mask, cache);
         }
         hidden = norm.call(hidden);
         states?.Add(hidden);

@@ -52,6 +52,9 @@ public abstract class SequenceClassifier : Module<Tensor, Tensor?, Tensor?, Tens
 
     public EncoderConfig Config { get; }
 
+    /// <summary>Set where blocks are computed again in backward, which then goes through it; null keeps what they computed.</summary>
+    internal ActivationCheckpoints? Checkpoints { get; set; }
+
     public virtual EncoderHead Head => EncoderHead.Sequence;
 
     /// <summary>The last layer, which is new for new labels: weight [labels, hidden] and bias [labels].</summary>
@@ -105,9 +108,9 @@ public abstract class SequenceClassifier : Module<Tensor, Tensor?, Tensor?, Tens
         var mask = attention_mask is null ? null : (1 - attention_mask.to(float32)).mul_(float.MinValue).unsqueeze(1).unsqueeze(1);
         var hidden = Embed(input_ids, token_type_ids);
         states?.Add(hidden);
-        foreach (var block in Blocks)
+        foreach (var (i, block) in Blocks.Index())
         {
-            hidden = block.call(hidden, mask);
+            hidden = Checkpoints?.Run(i, hidden, x => block.call(x, mask)) ?? block.call(hidden, mask);
             states?.Add(hidden);
         }
         return hidden;

@@ -161,7 +161,7 @@ public static class DryRun
             {
                 Tensor loss;
                 using (MixedPrecision.Begin(recipe.Precision)) loss = objective.Loss(texts, [.. Enumerable.Range(0, rows.Length)]);
-                loss.backward();
+                objective.Backward(loss);
                 loss.item<float>();
                 memory.Rise();
             }

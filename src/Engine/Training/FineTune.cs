@@ -206,7 +206,7 @@ public static class FineTune
                 Tensor loss;
                 using (MixedPrecision.Begin(recipe.Precision)) loss = objective.Loss(train, part);
                 if (part.Length < rows.Length) loss = loss * (objective.WeightOf(train, part) / all);
-                loss.backward();
+                objective.Backward(loss);
                 value += loss.item<float>();
             }
             return value;
@@ -225,7 +225,7 @@ public static class FineTune
         {
             objective.ZeroGrad();
             var before = BatchSize;
-            if (before == 1) throw OutOfMemory.Explain(refused, "a batch of 1 row", recipe.MaxLength, Kept);
+            if (before == 1) throw OutOfMemory.Explain(refused, "a batch of 1 row", recipe.MaxLength, Kept, keepsBlocks: recipe.ActivationCheckpointing == ActivationCheckpointing.Off && objective.TrainsBlocks);
             state = state with { BatchSize = before / 2 };
             PeakMemory.Trim();
             report(new LogLine($"There was not enough memory for a batch of {before} rows of up to {recipe.MaxLength} tokens; from step {state.Step + 1} on the rows of a step are taken in batches of {before / 2}."));

@@ -22,7 +22,22 @@ internal abstract class Objective : IDisposable
     /// <summary>Loads the base model for a task.</summary>
     /// <exception cref="WeightFileException">The base model's files do not fit.</exception>
     /// <exception cref="TrainingException">The recipe does not fit the model.</exception>
-    public static Objective For(TextTask task, RunRecipe recipe, string baseFolder, IReadOnlyList<string> labels) => task switch
+    public static Objective For(TextTask task, RunRecipe recipe, string baseFolder, IReadOnlyList<string> labels)
+    {
+        var objective = Load(task, recipe, baseFolder, labels);
+        if (recipe.ActivationCheckpointing == ActivationCheckpointing.Off) return objective;
+        var checkpoints = objective.checkpoints = new(() => objective.Trained.Where(p => p.Parameter.requires_grad).Select(p => (RecipeOptimizer.BlockOf(p.Name), p.Parameter)), () => MixedPrecision.Begin(recipe.Precision));
+        if (objective.Model is CausalLM written) written.Checkpoints = checkpoints;
+        else ((SequenceClassifier)objective.Model).Checkpoints = checkpoints;
+        return objective;
+    }
+
+    private ActivationCheckpoints? checkpoints;
+
+    /// <summary>Whether any block has gradients now.</summary>
+    public bool TrainsBlocks => Trained.Any(p => p.Parameter.requires_grad && RecipeOptimizer.BlockOf(p.Name) is not null);
+
+    private static Objective Load(TextTask task, RunRecipe recipe, string baseFolder, IReadOnlyList<string> labels) => task switch
     {
         TextTask.SingleLabel => new SingleLabelObjective(recipe, baseFolder, labels),
         TextTask.Generation => new GenerationObjective(recipe, baseFolder),
@@ -113,6 +128,13 @@ internal abstract class Objective : IDisposable
 
     /// <summary>The loss to lower on these rows, a float32 scalar with gradients.</summary>
     public abstract Tensor Loss(TokenizedTexts texts, int[] rows);
+
+    /// <summary>Adds the gradients of the loss that was computed last to those of what is trained.</summary>
+    public void Backward(Tensor loss)
+    {
+        if (checkpoints is null) loss.backward();
+        else checkpoints.Backward(loss);
+    }
 
     /// <summary>Loss and metrics on the rows of all batches. Called in evaluation mode and without gradients.</summary>
     public abstract Evaluation Measure(TokenizedTexts texts, IEnumerable<int[]> batches);

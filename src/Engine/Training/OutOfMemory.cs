@@ -12,6 +12,7 @@ internal static class OutOfMemory
         fault is OutOfMemoryException || fault is ExternalException && Words.Any(w => fault.Message.Contains(w, StringComparison.OrdinalIgnoreCase));
 
     /// <param name="what">What did not fit though nothing smaller can be tried.</param>
-    public static TrainingException Explain(Exception refused, string what, int maxLength, string kept) =>
-        new($"There is not enough memory for {what} at a max length of {maxLength} tokens, so the run cannot go on. {kept} Lower the max length, train fewer layers, start from a smaller base model, or free memory on this machine. The system said: {refused.Message.Split('\n')[0].TrimEnd('.')}.");
+    /// <param name="keepsBlocks">Whether activation checkpointing would help and is off.</param>
+    public static TrainingException Explain(Exception refused, string what, int maxLength, string kept, bool keepsBlocks = false) =>
+        new($"There is not enough memory for {what} at a max length of {maxLength} tokens, so the run cannot go on. {kept} {(keepsBlocks ? "Turn on activation checkpointing, lower" : "Lower")} the max length, train fewer layers, start from a smaller base model, or free memory on this machine. The system said: {refused.Message.Split('\n')[0].TrimEnd('.')}.");
 }

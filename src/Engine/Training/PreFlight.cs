@@ -197,6 +197,12 @@ public static class PreFlight
     {
         if (recipe.Precision == Precision.Bf16 && facts.Bf16Instructions == false)
             add(Severity.Warn, "bf16-without-instructions", "Precision", $"Precision is bf16 mixed, but the processor has no bf16 instructions (avx512_bf16 or amx_bf16): the run works, and is slower than in float32.");
+        if (recipe.ActivationCheckpointing == ActivationCheckpointing.Off) return;
+        var layers = recipe.Method == TrainingMethod.Full ? recipe.TrainableLayers : TrainableLayers.All;
+        if (layers == TrainableLayers.HeadOnly)
+            add(Severity.Warn, "checkpointing-inert", "ActivationCheckpointing", $"Activation checkpointing is on but has no effect, because only the head trains and no block is computed again.");
+        else if (facts.Blocks == 1 || layers == TrainableLayers.LastBlocks && recipe.LastBlocks == 1)
+            add(Severity.Warn, "checkpointing-one-block", "ActivationCheckpointing", $"Activation checkpointing is on but saves next to nothing, because only one block trains and backward needs all of what it computes; turn it off, for it costs time.");
     }
 
     private static void CheckEvaluation(RunRecipe recipe, PreFlightFacts facts, TrainingPlan plan, Report add)

@@ -29,6 +29,9 @@ public enum Packing { Off, On }
 /// <summary>What a wrong number costs: its squared error, or beyond one standard deviation of the train values only its size (Huber 1964).</summary>
 public enum RegressionLoss { Mse, Huber }
 
+/// <summary>Whether what the blocks compute is kept for backward, or computed again there: see <see cref="Models.ActivationCheckpoints"/>.</summary>
+public enum ActivationCheckpointing { Off, On }
+
 /// <summary>What turns gradients into new weights.</summary>
 public enum OptimizerKind { AdamW, Sgd, Adafactor }
 
@@ -133,6 +136,9 @@ public sealed record RunRecipe
 
     /// <summary>In which numbers the model computes; see <see cref="MixedPrecision"/>.</summary>
     public Precision Precision { get; init; } = Precision.Float32;
+
+    /// <summary>Whether memory is saved by computing the blocks a second time in backward.</summary>
+    public ActivationCheckpointing ActivationCheckpointing { get; init; } = ActivationCheckpointing.Off;
 
     /// <summary>Every field with its range, default and help, in the order of the form.</summary>
     public static IReadOnlyList<RecipeField> Fields { get; } = RecipeField.Describe(new RunRecipe());

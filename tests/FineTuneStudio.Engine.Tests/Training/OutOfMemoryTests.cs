@@ -13,21 +13,24 @@ public sealed class OutOfMemoryTests : IDisposable
 
     private static readonly RunRecipe Wide = SmallTexts.Recipe with { BatchSize = 256, MaxLength = 128, Epochs = 4, LearningRate = 5e-4, EvaluationsPerEpoch = 1 };
 
-    [Fact, Trait("Cost", "Slow")]
-    public void A_batch_that_does_not_fit_is_halved_with_the_losses_of_the_smaller_batch_also_after_a_kill()
+    [Theory, Trait("Cost", "Slow")]
+    [InlineData(ActivationCheckpointing.Off, 150, 4)]
+    [InlineData(ActivationCheckpointing.On, 60, 2)]
+    public void A_batch_that_does_not_fit_is_halved_with_the_losses_of_the_smaller_batch_also_after_a_kill(ActivationCheckpointing checkpointing, long mebibytes, int epochs)
     {
+        var (wide, kill) = (Wide with { ActivationCheckpointing = checkpointing, Epochs = epochs }, 2 * epochs - 1);
         if (!OperatingSystem.IsLinux()) return;
         // Libraries are loaded and threads started before memory is short.
         SmallTexts.Run(SmallTexts.Job(folder.File("first"), SmallTexts.Recipe with { Epochs = 1 }));
         GC.Collect();
         GC.WaitForPendingFinalizers();
         var live = torch.Tensor.TotalCount;
-        var cut = Long("cut", Wide);
+        var cut = Long("cut", wide);
         var before = new List<TrainingEvent>();
-        Limited(150, () => Assert.Throws<InvalidOperationException>(() => FineTune.Run(cut, e =>
+        Limited(mebibytes, () => Assert.Throws<InvalidOperationException>(() => FineTune.Run(cut, e =>
         {
             before.Add(e);
-            if (e is StepDone { Step: 5 }) throw new InvalidOperationException("killed");
+            if (e is StepDone s && s.Step == kill) throw new InvalidOperationException("killed");
         }, () => StopRequest.None, default)));
         var said = before.OfType<LogLine>().Where(l => l.Text.StartsWith("There was not enough memory for a batch of")).Select(l => l.Text).ToList();
         Assert.NotEmpty(said);
@@ -35,9 +38,9 @@ public sealed class OutOfMemoryTests : IDisposable
         var (_, after) = SmallTexts.Run(cut, resume: true);
 
         var batch = 256 >> said.Count;
-        var (_, plain) = SmallTexts.Run(Long("plain", Wide with { BatchSize = batch, GradientAccumulation = 256 / batch }));
+        var (_, plain) = SmallTexts.Run(Long("plain", wide with { BatchSize = batch, GradientAccumulation = 256 / batch }));
         var resumedAfter = after.OfType<StepDone>().First().Step - 1;
-        Assert.InRange(resumedAfter, 1, 5);
+        Assert.InRange(resumedAfter, 1, kill);
         Assert.Equal(Losses(plain), Losses(before.Where(e => e is StepDone s && s.Step <= resumedAfter).Concat(after)));
         GC.Collect();
         GC.WaitForPendingFinalizers();
@@ -49,6 +52,8 @@ public sealed class OutOfMemoryTests : IDisposable
     {
         Assert.Equal("There is not enough memory for a batch of 1 row at a max length of 128 tokens, so the run cannot go on. Nothing was saved yet. Lower the max length, train fewer layers, start from a smaller base model, or free memory on this machine. The system said: DefaultCPUAllocator: can't allocate memory.",
             OutOfMemory.Explain(new ExternalException("DefaultCPUAllocator: can't allocate memory.\nat"), "a batch of 1 row", 128, "Nothing was saved yet.").Message);
+        Assert.Contains("Nothing was saved yet. Turn on activation checkpointing, lower the max length, train fewer layers,",
+            OutOfMemory.Explain(new ExternalException("out of memory"), "a batch of 1 row", 128, "Nothing was saved yet.", keepsBlocks: true).Message);
         Assert.False(OutOfMemory.Refused(new ExternalException("The size of tensor a (3) must match the size of tensor b (4)")));
     }
 

@@ -62,6 +62,20 @@ public class PreFlightTests
     }
 
     [Fact]
+    public void Activation_checkpointing_without_blocks_to_compute_again_is_named()
+    {
+        var on = new RunRecipe { ActivationCheckpointing = ActivationCheckpointing.On };
+        Assert.Empty(PreFlight.Check(on, Ordinary));
+        Assert.Equal(new("checkpointing-inert", Severity.Warn, "Activation checkpointing is on but has no effect, because only the head trains and no block is computed again.", "ActivationCheckpointing"),
+            Single("checkpointing-inert", on with { TrainableLayers = TrainableLayers.HeadOnly }));
+        Assert.Equal("Activation checkpointing is on but saves next to nothing, because only one block trains and backward needs all of what it computes; turn it off, for it costs time.",
+            Single("checkpointing-one-block", on with { TrainableLayers = TrainableLayers.LastBlocks }).Sentence);
+        Single("checkpointing-one-block", on, Ordinary with { Blocks = 1 });
+        Silent("checkpointing-one-block", on with { TrainableLayers = TrainableLayers.LastBlocks, LastBlocks = 2 });
+        Silent("checkpointing-inert", on with { TrainableLayers = TrainableLayers.HeadOnly, Method = TrainingMethod.Lora });
+    }
+
+    [Fact]
     public void An_empty_validation_part_blocks_unless_evaluations_are_off()
     {
         Assert.Equal(Severity.Block, Single("no-validation-rows", new(), Ordinary with { ValidationRows = 0 }).Severity);

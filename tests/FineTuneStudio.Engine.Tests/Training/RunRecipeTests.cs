@@ -74,7 +74,7 @@ public class RunRecipeTests
             GradientAccumulation = 4, LabelSmoothing = 0.1, ClassWeights = ClassWeighting.Balanced, FocalGamma = 2, RegressionLoss = RegressionLoss.Huber,
             LayerDecay = 0.9, UnfreezeEpochs = 1, Optimizer = OptimizerKind.Sgd, Momentum = 0.5,
             Method = TrainingMethod.Dora, LoraRank = 16, LoraAlpha = 3.5, LoraDropout = 0.05, LoraTargets = LoraTargets.AllLinear, PromptFormat = PromptFormat.ChatMl, Packing = Packing.On,
-            Precision = Precision.Bf16,
+            Precision = Precision.Bf16, ActivationCheckpointing = ActivationCheckpointing.On,
         };
         Assert.All(RunRecipe.Fields, f => Assert.False(f.IsDefault(changed), f.Name));
         Assert.Equal(changed, RunRecipe.FromJson(changed.ToJson()));

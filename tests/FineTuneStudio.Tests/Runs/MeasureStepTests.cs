@@ -92,6 +92,7 @@ public sealed class MeasureStepTests(StudioFixture app) : IClassFixture<StudioFi
         Assert.Empty(WhatFits.Advice(Quick, new(cost, 16L << 30, 16L << 30)));
         Assert.Equal([
             "Halve the batch size to 4 and double the accumulated batches to 2: each step still learns from 8 rows, in about half the memory of a batch.",
+            "Turn on activation checkpointing: each block is computed again for its gradients instead of being kept, the same run in less memory with slower steps.",
             "Set max length to 32: the longest batch has 64 tokens, and longer texts are then cut.",
             "Train fewer layers: gradients and the optimizer's state are kept only for those that train.",
         ], WhatFits.Advice(Quick, new(cost, 4L << 30, 16L << 30)));
