@@ -41,8 +41,11 @@ internal sealed class ConfigJson
         : otherwise ?? throw new WeightFileException($"{file} has no number {name}, which this model needs.");
 
     /// <summary>A number above 0, such as an epsilon.</summary>
-    public double Positive(string name, double otherwise) => Number(name, otherwise) is > 0 and var number && double.IsFinite(number) ? number
-        : throw new WeightFileException($"{file} says {name} is {Find(name)}; expected a number above 0.");
+    public double Positive(string name, double otherwise) => Find(name) is { ValueKind: JsonValueKind.Number } found ? Positive(name, found) : otherwise;
+
+    /// <summary>The same for a number of an inner object.</summary>
+    public double Positive(string name, JsonElement number) => number.ValueKind == JsonValueKind.Number && number.GetDouble() is > 0 and var size && double.IsFinite(size) ? size
+        : throw new WeightFileException($"{file} says {name} is {number}; expected a number above 0.");
 
     public int Size(string name, int? otherwise = null, int most = 1 << 24) => Number(name, otherwise) is var size && size == Math.Floor(size) && size >= 1 && size <= most ? (int)size
         : throw new WeightFileException($"{file} says {name} is {Find(name)}; expected a whole number from 1 to {most}.");

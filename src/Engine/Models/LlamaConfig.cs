@@ -48,11 +48,28 @@ public sealed record LlamaConfig(int VocabularySize, int HiddenSize, int Layers,
         if (heads % groups != 0) throw new WeightFileException($"config.json says num_key_value_heads is {groups}, which does not divide num_attention_heads, {heads}.");
         if (config.Find("head_dim") is { } size && config.Size("head_dim") != hidden / heads)
             throw new WeightFileException($"config.json says head_dim is {size}; only hidden_size / num_attention_heads, here {hidden / heads}, is supported.");
+        var (theta, factors) = Rotations(config);
         return new(config.Size("vocab_size"), hidden, config.Size("num_hidden_layers", most: ModelFolder.MaxLayers), heads, groups, config.Size("intermediate_size"),
-            config.Size("max_position_embeddings", 2048), config.Positive("rms_norm_eps", 1e-6), config.Positive("rope_theta", 10000), RopeFactors.Read(config.Find("rope_scaling")),
+            config.Size("max_position_embeddings", 2048), config.Positive("rms_norm_eps", 1e-6), theta, factors,
             QueryKeyValueBias: false, OutputBias: false, config.Flag("tie_word_embeddings", false),
             config.Find("pad_token_id") is { ValueKind: JsonValueKind.Number } pad && pad.TryGetInt32(out var id) && id >= 0 && id < config.Size("vocab_size") ? id : null,
             config.Probability("attention_dropout", 0));
+    }
+
+    /// <summary>Transformers 4 writes rope_theta and rope_scaling, transformers 5 both of them into rope_parameters; a file may have either, or both where they agree.</summary>
+    private static (double Theta, RopeFactors Factors) Rotations(ConfigJson config)
+    {
+        var (theta, factors) = (config.Positive("rope_theta", 10000), RopeFactors.Read(config.Find("rope_scaling"), "rope_scaling"));
+        if (config.Find("rope_parameters") is not { } newer) return (theta, factors);
+        if (newer.ValueKind != JsonValueKind.Object) throw new WeightFileException($"config.json says rope_parameters is {newer}; expected an object with rope_theta and rope_type.");
+        if (newer.EnumerateObject().Where(p => p.Value.ValueKind == JsonValueKind.Object).Select(p => p.Name).ToList() is { Count: > 0 } kinds)
+            throw new WeightFileException($"config.json has rope_parameters for each kind of layer ({string.Join(", ", kinds)}); only one set for all layers is supported.");
+        var theirs = (Theta: newer.TryGetProperty("rope_theta", out var number) && number.ValueKind != JsonValueKind.Null ? config.Positive("rope_theta in rope_parameters", number) : theta, Factors: RopeFactors.Read(newer, "rope_parameters"));
+        if (config.Find("rope_theta") is not null && theirs.Theta != theta)
+            throw new WeightFileException($"config.json says rope_theta is {theta}, and {theirs.Theta} in rope_parameters; keep the one that the model was trained with.");
+        if (config.Find("rope_scaling") is not null && theirs.Factors != factors)
+            throw new WeightFileException($"config.json says one thing in rope_scaling ({factors}) and another in rope_parameters ({theirs.Factors}); keep the one that the model was trained with.");
+        return theirs;
     }
 }
 
@@ -69,7 +86,7 @@ public enum RopeScaling
     Llama3,
 }
 
-/// <summary>The rope_scaling of a config.json.</summary>
+/// <summary>The rope_scaling of a config.json, or the same in its rope_parameters.</summary>
 /// <param name="LowTurns">Llama 3: pairs that turn at most that often within <paramref name="OriginalLength"/> are slowed by the whole factor.</param>
 /// <param name="HighTurns">Llama 3: pairs that turn at least that often are left alone.</param>
 /// <param name="OriginalLength">Llama 3: tokens of the first training's texts.</param>
@@ -77,21 +94,30 @@ public sealed record RopeFactors(RopeScaling Type, double Factor, double LowTurn
 {
     public static readonly RopeFactors None = new(RopeScaling.None, 1);
 
-    internal static RopeFactors Read(JsonElement? scaling)
+    public override string ToString() => Type switch
+    {
+        RopeScaling.Linear => FormattableString.Invariant($"linear, factor {Factor}"),
+        RopeScaling.Llama3 => FormattableString.Invariant($"llama3, factor {Factor}, frequency factors {LowTurns} and {HighTurns}, original length {OriginalLength}"),
+        _ => "default",
+    };
+
+    /// <param name="name">The field of config.json that the object stands in. In rope_parameters a missing type means none.</param>
+    internal static RopeFactors Read(JsonElement? scaling, string name)
     {
         if (scaling is not { ValueKind: JsonValueKind.Object } fields) return None;
-        var type = (fields.TryGetProperty("rope_type", out var found) || fields.TryGetProperty("type", out found)) && found.ValueKind == JsonValueKind.String ? found.GetString() : "nothing";
-        double Number(string name, double least) => fields.TryGetProperty(name, out var number) && number.ValueKind == JsonValueKind.Number && number.GetDouble() >= least ? number.GetDouble()
-            : throw new WeightFileException($"config.json has no number {name} from {least} in rope_scaling, which {type} scaling needs.");
+        var type = !fields.TryGetProperty("rope_type", out var found) && !fields.TryGetProperty("type", out found) ? name == "rope_parameters" ? "default" : "nothing"
+            : found.ValueKind == JsonValueKind.String ? found.GetString() : "nothing";
+        double Number(string field, double least) => fields.TryGetProperty(field, out var number) && number.ValueKind == JsonValueKind.Number && number.GetDouble() >= least ? number.GetDouble()
+            : throw new WeightFileException($"config.json has no number {field} from {least} in {name}, which {type} scaling needs.");
         switch (type)
         {
             case "default": return None;
             case "linear": return new(RopeScaling.Linear, Number("factor", 1));
             case "llama3":
                 var (low, high) = (Number("low_freq_factor", 0), Number("high_freq_factor", 0));
-                if (high <= low) throw new WeightFileException($"config.json says high_freq_factor is {high} in rope_scaling; expected more than low_freq_factor, {low}.");
+                if (high <= low) throw new WeightFileException($"config.json says high_freq_factor is {high} in {name}; expected more than low_freq_factor, {low}.");
                 return new(RopeScaling.Llama3, Number("factor", 1), low, high, Number("original_max_position_embeddings", 1));
-            default: throw new WeightFileException($"config.json says rope_scaling is of type {type}; only linear and llama3 are supported.");
+            default: throw new WeightFileException($"config.json says {name} is of type {type}; only linear and llama3 are supported.");
         }
     }
 }

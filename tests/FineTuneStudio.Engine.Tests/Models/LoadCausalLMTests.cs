@@ -110,6 +110,46 @@ public sealed class LoadCausalLMTests : IDisposable
         Assert.Equal((before[0], before[63] / 8), (after[0], after[63]));
     }
 
+    [Theory]
+    [InlineData("llama")]
+    [InlineData("qwen2")]
+    public void Rotary_numbers_are_read_where_transformers_4_writes_them_and_where_5_does(string type)
+    {
+        static JsonObject Llama3(JsonObject also)
+        {
+            foreach (var (name, value) in new JsonObject { ["rope_type"] = "llama3", ["factor"] = 32.0, ["low_freq_factor"] = 1.0, ["high_freq_factor"] = 4.0, ["original_max_position_embeddings"] = 8192 }) also[name] = value?.DeepClone();
+            return also;
+        }
+        (double, RopeFactors) Read(Action<JsonObject> change)
+        {
+            Write(c =>
+            {
+                c["model_type"] = type;
+                change(c);
+            });
+            var config = type == "llama" ? LlamaConfig.Read(folder.Path) : LlamaConfig.ReadQwen2(folder.Path);
+            return (config.RopeTheta, config.Rope);
+        }
+        string Refused(Action<JsonObject> change) => Assert.Throws<WeightFileException>(() => Read(change)).Message;
+
+        var expected = (500000.0, new RopeFactors(RopeScaling.Llama3, 32, 1, 4, 8192));
+        Assert.Equal(expected, Read(c => (c["rope_theta"], c["rope_scaling"]) = (500000.0, Llama3([]))));
+        Assert.Equal(expected, Read(c => c["rope_parameters"] = Llama3(new() { ["rope_theta"] = 500000.0 })));
+        Assert.Equal(expected, Read(c => (c["rope_theta"], c["rope_scaling"], c["rope_parameters"]) = (500000.0, Llama3([]), Llama3(new() { ["rope_theta"] = 500000.0 }))));
+        Assert.Equal((1e6, RopeFactors.None), Read(c => c["rope_parameters"] = new JsonObject { ["rope_theta"] = 1e6, ["rope_type"] = "default" }));
+        Assert.Equal((1e6, RopeFactors.None), Read(c => (c["rope_theta"], c["rope_parameters"]) = (1e6, new JsonObject())));
+
+        Assert.Equal("config.json says rope_theta is 10000, and 500000 in rope_parameters; keep the one that the model was trained with.",
+            Refused(c => (c["rope_theta"], c["rope_parameters"]) = (10000.0, new JsonObject { ["rope_theta"] = 500000.0 })));
+        Assert.Equal("config.json says one thing in rope_scaling (linear, factor 2) and another in rope_parameters (llama3, factor 32, frequency factors 1 and 4, original length 8192); keep the one that the model was trained with.",
+            Refused(c => (c["rope_scaling"], c["rope_parameters"]) = (new JsonObject { ["type"] = "linear", ["factor"] = 2 }, Llama3([]))));
+        Assert.Equal("config.json has rope_parameters for each kind of layer (full_attention, sliding_attention); only one set for all layers is supported.",
+            Refused(c => c["rope_parameters"] = new JsonObject { ["full_attention"] = Llama3([]), ["sliding_attention"] = new JsonObject { ["rope_theta"] = 10000.0 } }));
+        Assert.Equal("config.json says rope_parameters is of type yarn; only linear and llama3 are supported.", Refused(c => c["rope_parameters"] = new JsonObject { ["rope_type"] = "yarn" }));
+        Assert.Equal("config.json says rope_theta in rope_parameters is 0; expected a number above 0.", Refused(c => c["rope_parameters"] = new JsonObject { ["rope_theta"] = 0 }));
+        Assert.Equal("config.json says rope_parameters is 5; expected an object with rope_theta and rope_type.", Refused(c => c["rope_parameters"] = 5));
+    }
+
     [Fact]
     public void Texts_longer_than_the_positions_and_masks_of_another_width_are_refused()
     {
