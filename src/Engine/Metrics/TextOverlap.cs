@@ -24,6 +24,9 @@ public static partial class TextOverlap
         return new(both / Math.Max(1, ours.Values.Sum()), both / Math.Max(1, theirs.Values.Sum()));
     }
 
+    /// <summary>Whether ROUGE sees any word in a text.</summary>
+    public static bool HasRougeWords(string text) => RougeWords(text).Length > 0;
+
     /// <summary>ROUGE-L: the longest common subsequence of words, as <see cref="Rouge"/> counts words.</summary>
     public static Overlap RougeL(string text, string reference)
     {
@@ -122,7 +125,7 @@ public static partial class TextOverlap
 
     /// <summary>
     /// Whether the last number of both texts is the same: what counts in arithmetic problems whose answer ends with it, as those
-    /// of GSM8K after #### (Cobbe et al. 2021, arXiv:2110.14168). A reference without any number is compared as a whole.
+    /// of GSM8K (Cobbe et al. 2021, arXiv:2110.14168), whose own scoring reads only the number after ####. A reference without any number is compared as a whole.
     /// </summary>
     public static bool IsLastNumberEqual(string text, string reference) =>
         LastNumber(reference) is not { } expected ? IsExactMatch(text, reference) : LastNumber(text) is { } found && found == expected;
@@ -143,7 +146,8 @@ public static partial class TextOverlap
             for (var n = 1; n <= 6; n++)
             {
                 var (a, b) = (Runs(ours, n), Runs(theirs, n));
-                (counts.text[n - 1], counts.reference[n - 1], counts.both[n - 1]) = (a.Values.Sum(), b.Values.Sum(), Both(a, b));
+                // What is written beside a reference without any run of this length is not counted against it, as in sacrebleu 2.
+                (counts.text[n - 1], counts.reference[n - 1], counts.both[n - 1]) = (b.Count == 0 ? 0 : a.Values.Sum(), b.Values.Sum(), Both(a, b));
             }
             return counts;
         }
@@ -199,7 +203,8 @@ public static partial class TextOverlap
     [GeneratedRegex(@"\s+")]
     private static partial Regex Blanks();
 
-    [GeneratedRegex(@"-?\d[\d,]*(?:\.\d+)?")]
+    // A minus after a letter or digit joins: a range, or a name with a number.
+    [GeneratedRegex(@"(?:(?<![\p{L}\d])-)?\d[\d,]*(?:\.\d+)?")]
     private static partial Regex Numbers();
 
     [GeneratedRegex(@"([\{-\~\[-\` -\&\(-\+\:-\@\/])")]
