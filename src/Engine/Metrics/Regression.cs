@@ -48,6 +48,7 @@ public static class Regression
 
     public static double Pearson(IReadOnlyList<double> x, IReadOnlyList<double> y)
     {
+        if (IsConstant(x) || IsConstant(y)) return 0;
         double mx = x.Average(), my = y.Average(), xy = 0, xx = 0, yy = 0;
         for (int i = 0; i < x.Count; i++)
         {
@@ -143,8 +144,17 @@ public static class Regression
         }, resamples, seed, level);
     }
 
+    // For rounding, the mean of equal values need not be that value.
+    static bool IsConstant(IReadOnlyList<double> values)
+    {
+        for (int i = 1; i < values.Count; i++)
+            if (values[i] != values[0]) return false;
+        return true;
+    }
+
     static double Variance(IReadOnlyList<double> values)
     {
+        if (IsConstant(values)) return 0;
         double mean = values.Average(), sum = 0;
         foreach (double value in values) sum += (value - mean) * (value - mean);
         return sum / values.Count;
