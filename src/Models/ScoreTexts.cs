@@ -49,10 +49,11 @@ internal abstract class ScoreTexts : IDisposable
     {
         private const int LongestAnswer = 256;
 
-        internal override IReadOnlyList<string> Columns => ["answer"];
+        internal override IReadOnlyList<string> Columns => ["answer", "note"];
 
         internal override IReadOnlyList<Score> Handle(IReadOnlyList<string> texts, int maxLength, CancellationToken cancel) =>
-            [.. generator.Answers([.. texts.Select(Prompt)], new GenerationOptions { MaxNewTokens = LongestAnswer }, cancel: cancel).Select(a => new Score([DownloadRejected.Cell(a.Text)], a.Text, null))];
+            [.. generator.Answers([.. texts.Select(Prompt)], new GenerationOptions { MaxNewTokens = LongestAnswer }, maxLength, cancel: cancel)
+                .Select(a => new Score([DownloadRejected.Cell(a.Text), DownloadRejected.Cell(a.PromptCut ?? "")], a.PromptCut is { } cut ? $"{a.Text} ({cut})" : a.Text, null))];
 
         /// A chat that ends with an answer is asked again without it.
         private static string Prompt(string text) => ChatTurns.Read(text) is { Count: > 1 } turns && turns[^1].Role == ChatTurns.Assistant ? ChatTurns.Write([.. turns.Take(turns.Count - 1)]) : text;

@@ -24,12 +24,12 @@ public sealed class TryPrompt(IDbContextFactory<StudioDb> databases, ProjectAcce
         var run = await db.Runs.AsNoTracking().SingleOrDefaultAsync(r => r.ProjectId == pass.Project.Id && r.Number == runNumber, cancel);
         if (run is not { HasModel: true } || !File.Exists(ReportBuilder.Weights(folder, run.Id))) throw new ModelRefused($"Run {runNumber} has no model on this server.");
         if (pass.Project.Task != TextTask.Generation) throw new ModelRefused("The models of this project judge texts; they do not write.");
-        var format = RunRecipe.FromJson(run.RecipeJson).PromptFormat;
+        var recipe = RunRecipe.FromJson(run.RecipeJson);
         var options = new GenerationOptions
         {
             MaxNewTokens = question.NewTokens, Sample = question.Temperature > 0, Temperature = question.Temperature > 0 ? question.Temperature : 1, TopP = question.TopP, Seed = 1,
         };
-        return await model.Use(ReportBuilder.Best(folder, run.Id), path => TextGenerator.Load(path, format), generator => generator.Answer(question.Prompt.Trim(), options, said, cancel), cancel);
+        return await model.Use(ReportBuilder.Best(folder, run.Id), path => TextGenerator.Load(path, recipe.PromptFormat), generator => generator.Answer(question.Prompt.Trim(), options, recipe.MaxLength, said, cancel), cancel);
     }
 
     private static string? Fault(Question question) =>

@@ -39,9 +39,11 @@ internal sealed record TestPart(TextTask Task, Metric Metric, int RunNumber, str
 /// What was measured. Baselines are on the same rows, their differences paired.
 internal sealed record TestNumbers(Scores Model, int[][] Confusion, IReadOnlyList<Baseline> Baselines, IReadOnlyList<Mistake> Mistakes, int MistakeCount, SpanNumbers? Spans = null, LabelSets? LabelSets = null, NumberErrors? NumberErrors = null)
 {
-    /// Of a task that writes: some answers, and how many rows were answered.
+    /// Of a task that writes: some answers, how many rows were answered and what they were drawn with, and how many of their prompts lost their beginning.
     public IReadOnlyList<AnswerSample>? Samples { get; init; }
     public int? WrittenRows { get; init; }
+    public int? WrittenSeed { get; init; }
+    public int? CutPrompts { get; init; }
 }
 
 /// The numbers of a report: the fine-tuned model and simple baselines on the same test rows.

@@ -22,6 +22,10 @@ public sealed record ReportBody(
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public IReadOnlyList<AnswerSample>? Samples { get; init; }
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public int? WrittenRows { get; init; }
 
+    /// What the answered rows were drawn with; null in reports from when they were the first rows. And how many of their prompts lost their beginning.
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public int? WrittenSeed { get; init; }
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public int? CutPrompts { get; init; }
+
     private static readonly JsonSerializerOptions Json = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, Converters = { new JsonStringEnumConverter() } };
 
     public string ToJson() => JsonSerializer.Serialize(this, Json);
@@ -58,7 +62,11 @@ public sealed record Scores(int Rows, IReadOnlyDictionary<Metric, Measured>? Val
 public sealed record Baseline(string Name, string How, Scores Scores, Measured Difference);
 
 /// A test row's prompt with the given answer, and what base and fine-tuned model wrote.
-public sealed record AnswerSample(long RowId, string Prompt, string Given, string Base, string Tuned);
+public sealed record AnswerSample(long RowId, string Prompt, string Given, string Base, string Tuned)
+{
+    /// The sentence on a prompt that was too long.
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public string? Cut { get; init; }
+}
 
 public sealed record Mistake(long RowId, string Text, string Label, string Predicted, double Confidence, double OfLabel);
 

@@ -10,7 +10,11 @@ namespace FineTuneStudio.Engine.Generation;
 /// </summary>
 internal sealed class DecodingBatch : IDisposable
 {
+    /// <summary>Attention's scores of one head that are computed at once, over all rows. Of a long prompt the queries go in pieces, so that memory grows with its length and not with its square.</summary>
+    private const long MostScores = 1 << 22;
+
     private readonly CausalLM model;
+    private readonly long mostScores;
     private readonly Device device;
     private readonly KeyValueCache? cache;
     private List<Row> rows;
@@ -18,9 +22,9 @@ internal sealed class DecodingBatch : IDisposable
     /// <param name="Tokens">Prompt and new tokens, without padding.</param>
     private sealed record Row(int Prompt, List<int> Tokens, int PromptLength);
 
-    public DecodingBatch(CausalLM model, IReadOnlyList<IReadOnlyList<int>> prompts, int newTokens, bool useCache)
+    public DecodingBatch(CausalLM model, IReadOnlyList<IReadOnlyList<int>> prompts, int newTokens, bool useCache, long mostScores = MostScores)
     {
-        this.model = model;
+        (this.model, this.mostScores) = (model, mostScores);
         device = model.parameters().First().device;
         rows = prompts.Select((p, i) => new Row(i, [.. p], p.Count)).ToList();
         if (useCache) cache = new(model.Layers, rows.Max(r => r.Tokens.Count) + newTokens);
@@ -48,12 +52,22 @@ internal sealed class DecodingBatch : IDisposable
     /// <exception cref="InvalidOperationException">The model computes NaN.</exception>
     public Tensor NextLogits()
     {
-        var past = (int)(cache?.Length ?? 0);
+        var piece = (int)Math.Max(1, mostScores / Width / rows.Count);
+        while (cache is not null && Width - cache.Length > piece)
+            using (NewDisposeScope()) Read((int)cache.Length, (int)cache.Length + piece);
+        var logits = Read((int)(cache?.Length ?? 0), Width).to(float32);
+        return logits.isnan().any().item<bool>()
+            ? throw new InvalidOperationException("The model gives no number as the score of the next token (NaN). Its weights are broken, as after a training that diverged; use an earlier checkpoint.") : logits;
+    }
+
+    /// <summary>The model's logits after the columns up to <paramref name="end"/>, of which the cache has those before <paramref name="past"/>.</summary>
+    private Tensor Read(int past, int end)
+    {
         var (ids, mask, positions) = (new List<long>(), new List<long>(), new List<long>());
         foreach (var row in rows)
         {
             var padding = Width - row.Tokens.Count;
-            for (var column = 0; column < Width; column++)
+            for (var column = 0; column < end; column++)
             {
                 mask.Add(column < padding ? 0 : 1);
                 if (column < past) continue;
@@ -63,9 +77,7 @@ internal sealed class DecodingBatch : IDisposable
         }
         Tensor Grid(List<long> numbers, int columns) => tensor(numbers.ToArray(), [rows.Count, columns], device: device);
         var padded = rows.Any(r => r.Tokens.Count < Width);
-        var logits = model.NextLogits(Grid(ids, Width - past), padded ? Grid(mask, Width) : null, Grid(positions, Width - past), cache).to(float32);
-        return logits.isnan().any().item<bool>()
-            ? throw new InvalidOperationException("The model gives no number as the score of the next token (NaN). Its weights are broken, as after a training that diverged; use an earlier checkpoint.") : logits;
+        return model.NextLogits(Grid(ids, end - past), padded ? Grid(mask, end) : null, Grid(positions, end - past), cache);
     }
 
     /// <summary>Row i becomes row <paramref name="from"/>[i] of before, then gets a token. Rows that are not named are gone.</summary>

@@ -7,7 +7,7 @@ namespace FineTuneStudio.Engine.Generation;
 /// <summary>Lets a causal language model go on with texts.</summary>
 public static class Generate
 {
-    /// <summary>Goes on with every prompt, all of them in one batch. The model is in evaluation mode meanwhile; no tensor stays behind. A model serves one call at a time.</summary>
+    /// <summary>Goes on with every prompt, all of them in one batch. The model is in evaluation mode meanwhile; no tensor stays behind. Several calls may share a model that is in evaluation mode already; one that is training serves one call at a time.</summary>
     /// <param name="model">Any causal language model, wherever its weights are.</param>
     /// <param name="prompts">Token ids; each has at least one. They may differ in length.</param>
     /// <param name="options">How.</param>
@@ -25,7 +25,7 @@ public static class Generate
             throw new ArgumentException($"{options.Beams} beams and {options.EndTokenIds.Count} end tokens are more than the {model.VocabularySize} tokens that the model knows; ask for fewer beams.");
         if (prompts.Count == 0) return [];
         var wasTraining = model.training;
-        model.eval();
+        if (wasTraining) model.eval();
         try
         {
             using var scope = NewDisposeScope();
@@ -35,7 +35,7 @@ public static class Generate
         }
         finally
         {
-            model.train(wasTraining);
+            if (wasTraining) model.train();
         }
     }
 

@@ -9,7 +9,13 @@ namespace FineTuneStudio.Engine.Training;
 /// <summary>What a model wrote to a prompt.</summary>
 /// <param name="Ended">Whether the model ended the answer itself; else it was cut at the most tokens.</param>
 /// <param name="Tokens">New tokens.</param>
-public sealed record WrittenAnswer(string Text, bool Ended, int Tokens);
+/// <param name="PromptTokens">Tokens of the prompt as it is written for the model.</param>
+/// <param name="PromptRead">Those of them that the model read: the first one, which may begin every text, and the last ones.</param>
+public sealed record WrittenAnswer(string Text, bool Ended, int Tokens, int PromptTokens, int PromptRead)
+{
+    /// <summary>The sentence on a prompt that was too long; null where all of it was read.</summary>
+    public string? PromptCut => PromptRead >= PromptTokens ? null : FormattableString.Invariant($"The beginning of the prompt was cut: {PromptRead:N0} of {PromptTokens:N0} tokens were read.");
+}
 
 /// <summary>A language model folder in use: prompts in, answers out. It only reads its weights, so several threads may use it at once.</summary>
 public sealed class TextGenerator : IDisposable
@@ -37,13 +43,14 @@ public sealed class TextGenerator : IDisposable
         return new(LoadCausalLM.From(folder).Model, tokenizer, template);
     }
 
-    /// <summary>One answer, told as it grows. A prompt with no room for the answer loses its beginning.</summary>
+    /// <summary>One answer, told as it grows. A prompt that is too long, or leaves no room for the answer, loses its beginning, as rows do in training.</summary>
     /// <param name="prompt">A prompt, or a conversation as <see cref="ChatTurns"/> writes it.</param>
+    /// <param name="maxPrompt">Most tokens of it that are read: the length that the model was trained with. Memory and time grow with its square.</param>
     /// <param name="options">Its end tokens are those of the model; more new tokens than the model has room for are not written.</param>
     /// <param name="said">Told the whole text so far after each token; a later token can still change the last characters.</param>
-    /// <exception cref="ArgumentException">The options contradict themselves.</exception>
+    /// <exception cref="ArgumentException">The options contradict themselves, or no token of the prompt may be read.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
-    public WrittenAnswer Answer(string prompt, GenerationOptions options, Action<string>? said = null, CancellationToken cancel = default)
+    public WrittenAnswer Answer(string prompt, GenerationOptions options, int maxPrompt, Action<string>? said = null, CancellationToken cancel = default)
     {
         var ids = new List<int>();
         void Wrote(int row, int token)
@@ -53,23 +60,23 @@ public sealed class TextGenerator : IDisposable
             if (template.Text(ids).Trim() is var text && !text.EndsWith('\uFFFD')) said!(text);
         }
         options = Fitting(options);
-        var found = Generate.Run(model, [Prompt(prompt, options)], options, cancel, said is null || options.Beams > 1 ? null : Wrote)[0];
-        var whole = template.Text(found.Ids);
-        return new(whole.Trim(), found.Ended, found.Ids.Count);
+        var read = Prompt(prompt, options, maxPrompt);
+        return Said(read, Generate.Run(model, [read.Ids], options, cancel, said is null || options.Beams > 1 ? null : Wrote)[0]);
     }
 
     /// <summary>Answers to many prompts, in their order.</summary>
+    /// <param name="maxPrompt">Most tokens of each prompt, as for one.</param>
     /// <param name="batchSize">Prompts written together; with greedy decoding an answer does not depend on it but for rounding.</param>
     /// <param name="done">Told how many are finished, after each batch.</param>
-    public IReadOnlyList<WrittenAnswer> Answers(IReadOnlyList<string> prompts, GenerationOptions options, int batchSize = 8, Action<int>? done = null, CancellationToken cancel = default)
+    public IReadOnlyList<WrittenAnswer> Answers(IReadOnlyList<string> prompts, GenerationOptions options, int maxPrompt, int batchSize = 8, Action<int>? done = null, CancellationToken cancel = default)
     {
         options = Fitting(options);
-        var ids = prompts.Select(p => Prompt(p, options)).ToList();
+        var read = prompts.Select(p => Prompt(p, options, maxPrompt)).ToList();
         var (answers, finished) = (new WrittenAnswer[prompts.Count], 0);
-        foreach (var rows in Enumerable.Range(0, prompts.Count).OrderBy(row => ids[row].Count).Chunk(batchSize))
+        foreach (var rows in Enumerable.Range(0, prompts.Count).OrderBy(row => read[row].Ids.Length).Chunk(batchSize))
         {
-            var found = Generate.Run(model, [.. rows.Select(row => ids[row])], options, cancel);
-            for (var i = 0; i < rows.Length; i++) answers[rows[i]] = new(template.Text(found[i].Ids).Trim(), found[i].Ended, found[i].Ids.Count);
+            var found = Generate.Run(model, [.. rows.Select(row => read[row].Ids)], options, cancel);
+            for (var i = 0; i < rows.Length; i++) answers[rows[i]] = Said(read[rows[i]], found[i]);
             done?.Invoke(finished += rows.Length);
         }
         return answers;
@@ -96,7 +103,14 @@ public sealed class TextGenerator : IDisposable
     private GenerationOptions Fitting(GenerationOptions options) =>
         options with { EndTokenIds = template.EndTokenIds, MaxNewTokens = Math.Min(options.MaxNewTokens, Math.Max(1, MaxPositions * 3 / 4)) };
 
-    private IReadOnlyList<int> Prompt(string prompt, GenerationOptions options) => AnsweredTexts.ShortenPrompt(template.Prompt(prompt), MaxPositions - options.MaxNewTokens);
+    private (int[] Ids, int Whole) Prompt(string prompt, GenerationOptions options, int maxPrompt)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(maxPrompt, 1);
+        var whole = template.Prompt(prompt);
+        return (AnsweredTexts.ShortenPrompt(whole, Math.Min(maxPrompt, MaxPositions - options.MaxNewTokens)), whole.Length);
+    }
+
+    private WrittenAnswer Said((int[] Ids, int Whole) read, GeneratedTokens found) => new(template.Text(found.Ids).Trim(), found.Ended, found.Ids.Count, read.Whole, read.Ids.Length);
 
     public void Dispose() => model.Dispose();
 }

@@ -54,6 +54,36 @@ public sealed class GenerateTests
         Assert.Equal(Generate.Run(model, Prompts, options with { UseCache = false }).Select(t => t.Ids), Generate.Run(model, Prompts, options).Select(t => t.Ids));
     }
 
+    [Theory]
+    [InlineData("gpt2")]
+    [InlineData("llama")]
+    public void A_long_prompt_is_read_in_pieces_and_gives_the_scores_it_gives_as_a_whole(string family)
+    {
+        using var model = Model(family);
+        model.eval();
+        using var noGrad = no_grad();
+        using var scope = NewDisposeScope();
+        using DecodingBatch whole = new(model, Prompts, 4, useCache: true), pieces = new(model, Prompts, 4, useCache: true, mostScores: 42);
+        // Seven columns of three rows: pieces of two.
+        Assert.True(whole.NextLogits().allclose(pieces.NextLogits(), 1e-5, 1e-5));
+        whole.Grow([(2, 5), (0, 6)]);
+        pieces.Grow([(2, 5), (0, 6)]);
+        Assert.True(whole.NextLogits().allclose(pieces.NextLogits(), 1e-5, 1e-5));
+    }
+
+    [Fact]
+    public void A_model_in_evaluation_mode_serves_several_calls_at_once()
+    {
+        using var model = Model("llama");
+        model.eval();
+        var options = new GenerationOptions { MaxNewTokens = 12 };
+        var alone = Generate.Run(model, Prompts, options).Select(t => string.Join(' ', t.Ids)).ToList();
+        var together = new List<string>[8];
+        Parallel.For(0, together.Length, new ParallelOptions { MaxDegreeOfParallelism = 4 }, i => together[i] = [.. Generate.Run(model, Prompts, options).Select(t => string.Join(' ', t.Ids))]);
+        Assert.All(together, t => Assert.Equal(alone, t));
+        Assert.False(model.training);
+    }
+
     [Fact]
     public void The_same_seed_draws_the_same_texts_and_another_seed_others()
     {

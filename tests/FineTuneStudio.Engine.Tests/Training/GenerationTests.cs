@@ -157,16 +157,35 @@ public sealed class GenerationTests
         using var generator = TextGenerator.Load(folder, PromptFormat.Plain);
         var pieces = new List<string>();
         var options = new GenerationOptions { MaxNewTokens = 24, Sample = true, Temperature = 1, TopP = 0.9, Seed = 3 };
-        var answer = generator.Answer("How many apples?", options, pieces.Add);
+        var answer = generator.Answer("How many apples?", options, 64, pieces.Add);
         Assert.True(pieces.Count > 3);
         Assert.StartsWith(pieces[0], answer.Text);
         Assert.True(answer.Text == pieces[^1] || answer.Text.EndsWith('\uFFFD'), $"{answer.Text} is not {pieces[^1]}");
-        Assert.Equal(answer, generator.Answer("How many apples?", options));
-        // A prompt with no room loses its beginning instead of failing.
-        Assert.NotNull(generator.Answer(string.Join(' ', Enumerable.Repeat("word", 500)), options).Text);
+        Assert.Equal(answer, generator.Answer("How many apples?", options, 64));
+        Assert.Null(answer.PromptCut);
         using var stop = new CancellationTokenSource();
-        Assert.Throws<OperationCanceledException>(() => generator.Answer("How many apples?", options, _ => stop.Cancel(), stop.Token));
-        Assert.Equal(2, generator.Answers(["One?", "How many of two?"], options with { Sample = false }, batchSize: 2).Count);
+        Assert.Throws<OperationCanceledException>(() => generator.Answer("How many apples?", options, 64, _ => stop.Cancel(), stop.Token));
+        Assert.Equal(2, generator.Answers(["One?", "How many of two?"], options with { Sample = false }, 64, batchSize: 2).Count);
+    }
+
+    [Fact]
+    public void A_long_prompt_loses_its_beginning_as_in_training_and_the_answer_says_so()
+    {
+        if (Shared.Find("goldens/llama-tiny") is not { } folder) return;
+        using var generator = TextGenerator.Load(folder, PromptFormat.Plain);
+        var options = new GenerationOptions { MaxNewTokens = 8 };
+        var template = PromptTemplate.For(folder, FineTuneStudio.Engine.Text.Tokenizer.Load(folder), PromptFormat.Plain);
+        var (first, second) = ("Zebra " + string.Join(' ', Enumerable.Repeat("word", 2000)), "Apple " + string.Join(' ', Enumerable.Repeat("word", 2000)));
+        var whole = template.Prompt(first).Length;
+
+        var answer = generator.Answer(first, options, maxPrompt: 16);
+        Assert.Equal((whole, 16), (answer.PromptTokens, answer.PromptRead));
+        Assert.Equal(FormattableString.Invariant($"The beginning of the prompt was cut: 16 of {whole:N0} tokens were read."), answer.PromptCut);
+        Assert.Equal(answer.Text, generator.Answer(second, options, maxPrompt: 16).Text);
+        Assert.Equal([16, template.Prompt("Short?").Length], generator.Answers([first, "Short?"], options, maxPrompt: 16).Select(a => a.PromptRead));
+        // The answer needs room as well: 128 positions.
+        Assert.Equal(120, generator.Answer(first, options, maxPrompt: 500).PromptRead);
+        Assert.Throws<ArgumentOutOfRangeException>(() => generator.Answer(first, options, maxPrompt: 0));
     }
 
     [Fact]
