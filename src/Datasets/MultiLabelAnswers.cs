@@ -13,6 +13,9 @@ public sealed class MultiLabelAnswers(char? separator = ',') : Answers
 
     private static readonly JsonSerializerOptions Readable = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
+    /// The stratum of rows without any label, which is none itself.
+    public const string NoLabels = "none of the labels";
+
     public override string Role => "Labels";
 
     public override string Stratum => "rarest label of a row";
@@ -59,14 +62,14 @@ public sealed class MultiLabelAnswers(char? separator = ',') : Answers
 
     public override (string Text, bool IsWhole) Holding(string name) => (JsonSerializer.Serialize(name, Readable), false);
 
-    public override string Show(string answer) => Names(answer).ToList() is { Count: > 0 } names ? string.Join(", ", names) : "none of the labels";
+    public override string Show(string answer) => Names(answer).ToList() is { Count: > 0 } names ? string.Join(", ", names) : NoLabels;
 
     /// The rarest label of each row, so that every label is divided by the shares as well as one stratum a row allows.
     public override IReadOnlyList<string> Strata(IReadOnlyList<string> answers)
     {
         var sets = answers.Select(a => Names(a).ToList()).ToList();
         var counts = sets.SelectMany(s => s).CountBy(n => n).ToDictionary(StringComparer.Ordinal);
-        return [.. sets.Select(s => s.Count == 0 ? "none of the labels" : s.MinBy(n => (counts[n], n))!)];
+        return [.. sets.Select(s => s.Count == 0 ? NoLabels : s.MinBy(n => (counts[n], n))!)];
     }
 
     public override TrainingExample Example(long rowId, string text, string answer, IReadOnlyDictionary<string, int> labels) => new MultiLabeledText(rowId, text, [.. Names(answer).Select(n => labels[n])]);

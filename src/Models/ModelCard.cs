@@ -69,8 +69,12 @@ internal static class ModelCard
         Line();
         Line("## Limits");
         Line();
-        Line(view.Project.Task == TextTask.TokenClassification ? $"- It reads {recipe.MaxLength} tokens at once; longer texts were measured in windows that overlap by a quarter."
-            : $"- It reads at most {recipe.MaxLength} tokens of a text; the rest is cut off.");
+        Line(view.Project.Task switch
+        {
+            TextTask.TokenClassification => $"- It reads {recipe.MaxLength} tokens at once; longer texts were measured in windows that overlap by a quarter.",
+            TextTask.Generation => $"- It learned from and was measured on at most {recipe.MaxLength} tokens of a prompt; of longer ones the beginning was cut off.",
+            _ => $"- It reads at most {recipe.MaxLength} tokens of a text; the rest is cut off.",
+        });
         Line(Limit(view.Project.Task));
         Line("- Its numbers hold for texts like those it was measured on; elsewhere they may be lower.");
         if (view.Report is { } report)

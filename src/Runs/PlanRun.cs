@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Text.Json;
 using FineTuneStudio.BaseModels;
+using FineTuneStudio.Datasets;
 using FineTuneStudio.Engine.Headless;
 using FineTuneStudio.Engine.Text;
 using FineTuneStudio.Engine.Training;
@@ -70,9 +71,10 @@ public sealed class PlanRun(IDbContextFactory<StudioDb> databases, ProjectAccess
             catch (OperationCanceledException) { throw new ArgumentException($"Counting the tokens of the train rows with the tokenizer of the base model “{model.Name}” took more than {Patience.TotalSeconds:0} seconds and was stopped. Choose another base model, or a split with fewer rows; an administrator can raise Runs:CountTokensSeconds."); }
             catch (Exception e) when (e is IOException or TokenizerFileException) { throw new ArgumentException($"The files of the base model “{model.Name}” cannot be read on the server: {e.Message} Choose another base model, or import this one again.", e); }
         }).WaitAsync(cancel);
+        var task = await db.Projects.Where(p => p.Id == split.ProjectId).Select(p => p.Task).SingleAsync();
+        // A split counts a row with several labels under its rarest one, so the count of the rarest of all is right.
         return new(choice.Train, choice.Validation, choice.Labels.Count(l => l.Train > 0), lengths, model.MaxPositions, model.Blocks,
-            model.SuggestedLearningRate, model.Origin.ToString().ToLowerInvariant(), [.. choice.Labels.Select(l => l.Train)],
-            await db.Projects.Where(p => p.Id == split.ProjectId).Select(p => p.Task).SingleAsync())
+            model.SuggestedLearningRate, model.Origin.ToString().ToLowerInvariant(), [.. choice.Labels.Where(l => task != TextTask.MultiLabel || l.Name != MultiLabelAnswers.NoLabels).Select(l => l.Train)], task)
         {
             Bf16Instructions = MachineFacts.HasBf16(MachineFacts.SetsOfProcessor()),
         };

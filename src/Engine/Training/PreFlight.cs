@@ -104,7 +104,13 @@ public static class PreFlight
         var share = (100.0 * cut / rows).ToString("0.0", CultureInfo.InvariantCulture);
         var mend = enough <= ceiling ? $"a max length of {enough} would cut at most 1 %"
             : $"it would take {enough} to cut at most 1 %, which is more than the {ceiling} this model allows, so shorten or split the texts";
-        add(Severity.Warn, "text-cut", "MaxLength", $"{share} % of the train rows ({cut} of {rows}) are longer than {recipe.MaxLength} tokens and will be cut; {mend} (the longest row has {sorted[^1]}).");
+        var loses = facts.Task switch
+        {
+            TextTask.Generation => "will lose the beginning of their prompt, and the end of their answer where that is not enough",
+            TextTask.TokenClassification => "will be learned from their beginning only",
+            _ => "will be cut",
+        };
+        add(Severity.Warn, "text-cut", "MaxLength", $"{share} % of the train rows ({cut} of {rows}) are longer than {recipe.MaxLength} tokens and {loses}; {mend} (the longest row has {sorted[^1]}).");
     }
 
     private static void CheckWindows(RunRecipe recipe, PreFlightFacts facts, Report add)
@@ -123,7 +129,11 @@ public static class PreFlight
 
     private static void CheckLoss(RunRecipe recipe, PreFlightFacts facts, Report add)
     {
-        if (facts.Task != TextTask.SingleLabel || recipe.ClassWeights != ClassWeighting.Balanced || facts.RowsOfLabels?.Where(n => n > 0).ToList() is not { Count: > 1 } counts) return;
+        if (recipe.ClassWeights != ClassWeighting.Balanced || facts.RowsOfLabels?.Where(n => n > 0).ToList() is not { Count: > 0 } counts) return;
+        // With several labels a row, each label's rows weigh against those without it.
+        if (facts.Task == TextTask.MultiLabel && counts.Min() is var rarest && (facts.TrainRows - rarest) / rarest is >= 100 and var times)
+            add(Severity.Warn, "class-weights-steep", "ClassWeights", $"Balanced class weights make a row with the rarest label ({Count(rarest, "train row")}) count {times} times as much for that label as a row without it; a few wrong labels there would steer the run, so check those rows.");
+        if (facts.Task != TextTask.SingleLabel || counts.Count == 1) return;
         if (counts.Min() == counts.Max())
             add(Severity.Warn, "class-weights-inert", "ClassWeights", $"Class weights is set to balanced but has no effect, because every label has {Count(counts[0], "train row")}.");
         else if (counts.Max() >= 100 * counts.Min())

@@ -71,6 +71,11 @@ public sealed record RecipeField
     /// <summary>Whether it came after the first release, so that stored recipes lack it.</summary>
     public bool IsLater => Group is Advanced or Method;
 
+    /// <summary>What a person reads beside the control in a form for one task, where that differs from <see cref="Help"/>.</summary>
+    public IReadOnlyDictionary<TextTask, string> HelpOfTasks { get; init; } = new Dictionary<TextTask, string>();
+
+    public string HelpFor(TextTask task) => HelpOfTasks.GetValueOrDefault(task, Help);
+
     /// <summary>The tasks that read it; null where all do.</summary>
     public IReadOnlyList<TextTask>? Tasks { get; init; }
 
@@ -158,7 +163,14 @@ public sealed record RecipeField
             Whole("BatchSize", "Batch size", training, 1, 512, "rows", "How many rows the model reads at once, and learns from in each step; larger is steadier, smaller takes more steps and less memory.",
                 r => r.BatchSize, (r, v) => r with { BatchSize = v }),
             Whole("MaxLength", "Max length", training, 8, 512, "tokens", "Texts longer than this many tokens are cut at the end.",
-                r => r.MaxLength, (r, v) => r with { MaxLength = v }),
+                r => r.MaxLength, (r, v) => r with { MaxLength = v }) with
+            {
+                HelpOfTasks = new Dictionary<TextTask, string>
+                {
+                    [TextTask.Generation] = "Prompt and answer together: where they have more tokens than this, the beginning of the prompt is cut, and the end of the answer only where that is not enough.",
+                    [TextTask.TokenClassification] = "Texts longer than this many tokens are learned from their beginning only; they are measured and used as a whole, in windows of this length.",
+                },
+            },
             Whole("Seed", "Seed", training, 0, int.MaxValue, null, "The same seed on the same data and machine gives the same run.",
                 r => r.Seed, (r, v) => r with { Seed = v }),
             Number("LearningRate", "Learning rate", rate, 1e-7, 1, null, "How far each step moves the weights; pretrained models usually want 1e-5 to 1e-4.",

@@ -103,6 +103,8 @@ public class PreFlightTests
             Single("text-cut", new(), facts).Sentence);
         Silent("text-cut", new RunRecipe { MaxLength = 202 }, facts);
         Single("text-cut", new RunRecipe { MaxLength = 201 }, facts);
+        Assert.Contains("tokens and will lose the beginning of their prompt, and the end of their answer where that is not enough; a max length", Single("text-cut", new() { Metric = Metric.Perplexity }, facts with { Task = TextTask.Generation }).Sentence);
+        Assert.Contains("tokens and will be learned from their beginning only; a max length", Single("text-cut", new() { Metric = Metric.EntityF1 }, facts with { Task = TextTask.TokenClassification }).Sentence);
         Assert.Contains("it would take 202 to cut at most 1 %, which is more than the 128 this model allows", Single("text-cut", new(), facts with { MaxPositions = 128 }).Sentence);
     }
 
@@ -201,6 +203,12 @@ public class PreFlightTests
         Assert.StartsWith("Balanced class weights make a row of the rarest label (2 train rows) count 250 times as much",
             Single("class-weights-steep", balanced, Ordinary with { RowsOfLabels = [500, 2] }).Sentence);
         Silent("class-weights-inert", balanced, Ordinary with { RowsOfLabels = [10, 11] });
+        // With several labels a row a label's weight is that of its rows against all others.
+        var several = Ordinary with { Task = TextTask.MultiLabel, TrainRows = 100_000, RowsOfLabels = [90_000, 1] };
+        Assert.Equal("Balanced class weights make a row with the rarest label (1 train row) count 99999 times as much for that label as a row without it; a few wrong labels there would steer the run, so check those rows.",
+            Single("class-weights-steep", balanced, several).Sentence);
+        Silent("class-weights-steep", balanced, several with { RowsOfLabels = [90_000, 1000] });
+        Silent("class-weights-steep", new(), several);
         Silent("class-weights-inert", balanced);
     }
 

@@ -23,6 +23,16 @@ public class RunRecipeTests
         Assert.All(RunRecipe.Fields, f => Assert.Equal(f.IsOptional ? null : f.Default, typeof(RunRecipe).GetProperty(f.Name)!.GetValue(new RunRecipe())));
     }
 
+    [Fact]
+    public void What_is_cut_from_a_long_text_is_said_by_task()
+    {
+        var field = RunRecipe.Field(nameof(RunRecipe.MaxLength))!;
+        Assert.Equal("Texts longer than this many tokens are cut at the end.", field.HelpFor(TextTask.SingleLabel));
+        Assert.Equal("Prompt and answer together: where they have more tokens than this, the beginning of the prompt is cut, and the end of the answer only where that is not enough.", field.HelpFor(TextTask.Generation));
+        Assert.Equal("Texts longer than this many tokens are learned from their beginning only; they are measured and used as a whole, in windows of this length.", field.HelpFor(TextTask.TokenClassification));
+        Assert.Equal(RunRecipe.Field(nameof(RunRecipe.Epochs))!.Help, RunRecipe.Field(nameof(RunRecipe.Epochs))!.HelpFor(TextTask.Generation));
+    }
+
     public static TheoryData<string, string, string> OutOfRange => new()
     {
         { "Epochs", "0", "Epochs is 0; expected a whole number from 1 to 100." },

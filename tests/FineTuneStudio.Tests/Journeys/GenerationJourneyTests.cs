@@ -109,6 +109,7 @@ public sealed class GenerationJourneyTests(StudioFixture app, Browser browser) :
         await page.GetByLabel("Learning rate", new() { Exact = true }).FillAsync("1e-2");
         await page.GetByLabel("Epochs", new() { Exact = true }).FillAsync("4");
         await page.GetByLabel("Batch size", new() { Exact = true }).FillAsync("8");
+        await Expect(page.GetByText("the beginning of the prompt is cut, and the end of the answer only where that is not enough")).ToBeVisibleAsync();
         await Expect(page.GetByLabel("Class weights")).ToHaveCountAsync(0);
         await Expect(page.GetByLabel("Best checkpoint by")).ToHaveValueAsync("Perplexity");
         var launch = page.GetByRole(AriaRole.Button, new() { Name = "Launch the run" });
@@ -142,6 +143,7 @@ public sealed class GenerationJourneyTests(StudioFixture app, Browser browser) :
         var measures = page.GetByRole(AriaRole.Region, new() { Name = "Measures of the written answers" });
         foreach (var name in new[] { "Exact match", "Right final number", "ROUGE-L", "ChrF", "Loss" }) await Expect(measures.GetByRole(AriaRole.Rowheader, new() { Name = name, Exact = true })).ToBeVisibleAsync();
         await Expect(page.Locator("article.answers")).ToHaveCountAsync(12);
+        await Expect(page.GetByText("Both models answered all 30 test rows, always with the likeliest next word.")).ToBeVisibleAsync();
         await Look(page, "generation-report");
         await using var db = app.Db;
         var body = FineTuneStudio.Reports.ReportBody.FromJson((await db.Reports.SingleAsync(r => r.ProjectId == "word-problems")).BodyJson!);
