@@ -136,6 +136,23 @@ public sealed class SpanTagsTests : IDisposable
         var list = EntityList.Fit(rows);
         Assert.Equal(2, list.Count);
         Assert.Equal([new(0, 8, 1), new(14, 22, 0)], list.Predict("New York, and Bob  Lee or New"));
+        // The longest counts, where a shorter one is one as well; and a beginning of one is none.
+        var longest = EntityList.Fit([("New York Bay", [new(0, 3, 0), new(0, 12, 1)])]);
+        Assert.Equal([new(0, 12, 1), new(13, 16, 0)], longest.Predict("New York Bay New York"));
+    }
+
+    [Fact]
+    public void A_long_entity_in_training_does_not_make_a_long_text_slow_and_the_search_can_be_stopped()
+    {
+        // Trying every length at every word would take hours here.
+        var words = Enumerable.Range(0, 6000).Select(i => $"w{i}").ToList();
+        var (text, entity) = (string.Join(' ', words), string.Join(' ', words.Take(5000).Append("end")));
+        var list = EntityList.Fit([(entity, [new(0, entity.Length, 0)]), ("w5", [new(0, 2, 1)])]);
+        var at = text.IndexOf(" w5 ", StringComparison.Ordinal) + 1;
+        Assert.Equal([new(at, at + 2, 1)], list.Predict(text));
+        using var stop = new CancellationTokenSource();
+        stop.Cancel();
+        Assert.Throws<OperationCanceledException>(() => list.Predict(text, stop.Token));
     }
 
     public void Dispose() => folder.Dispose();
