@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 namespace FineTuneStudio.Engine.Training;
 
 /// <summary>A span that a model found.</summary>
-/// <param name="Probability">The mean, over the span's words, of the probability of the tag that each was given.</param>
+/// <param name="Probability">The mean, over those of the span's words that have a token, of the probability of the tag that each was given.</param>
 public sealed record FoundSpan(TextSpan Span, double Probability);
 
 /// <summary>A fine-tuned folder that marks spans in texts. It only reads its weights, so several threads may use it at once.</summary>
@@ -46,22 +46,29 @@ public sealed class SpanTagger : IDisposable
         foreach (var rows in Enumerable.Range(0, texts.Count).OrderByDescending(i => windowed[i].Windows.Sum(w => w.Ids.Length)).Chunk(batchSize))
         {
             var logs = WindowedText.LogProbabilities(model, [.. rows.Select(r => windowed[r])], tokenizer.PadId, batchSize);
-            for (var i = 0; i < rows.Length; i++) results[rows[i]] = Found(windowed[rows[i]].Words, logs[i]);
+            for (var i = 0; i < rows.Length; i++) results[rows[i]] = Found(windowed[rows[i]], logs[i]);
             done?.Invoke(finished += rows.Length);
         }
         return results;
     }
 
-    /// <summary>The likeliest tag of each word, and its runs.</summary>
+    /// <summary>The runs of the likeliest tags.</summary>
     /// <param name="logs">Of <see cref="WindowedText.LogProbabilities"/>.</param>
-    internal static List<FoundSpan> Found(IReadOnlyList<(int Start, int End)> words, float[]?[] logs)
+    internal static List<FoundSpan> Found(WindowedText text, float[]?[] logs)
     {
-        var tags = Tags(logs);
+        var (words, tags) = (text.Words, Tags(text, logs));
         return [.. SpanTags.Runs(tags).Select(run => new FoundSpan(new(words[run.Start].Start, words[run.End - 1].End, run.Label),
-            Enumerable.Range(run.Start, run.End - run.Start).Average(word => Math.Exp(logs[word]![tags[word]]))))];
+            Enumerable.Range(run.Start, run.End - run.Start).Where(word => logs[word] is not null).Average(word => Math.Exp(logs[word]![tags[word]]))))];
     }
 
-    internal static int[] Tags(float[]?[] logs) => [.. logs.Select(word => word is null ? 0 : Array.IndexOf(word, word.Max()))];
+    /// <summary>The likeliest tag of each word. One without a token goes on with the span of the word before where it shares that one's token, and else is outside.</summary>
+    internal static int[] Tags(WindowedText text, float[]?[] logs)
+    {
+        var tags = new int[logs.Length];
+        for (var word = 0; word < tags.Length; word++)
+            tags[word] = logs[word] is { } log ? Array.IndexOf(log, log.Max()) : word > 0 && text.GoesOn[word] && tags[word - 1] > 0 ? SpanTags.Inside(SpanTags.TypeOf(tags[word - 1])) : 0;
+        return tags;
+    }
 
     public void Dispose() => model.Dispose();
 }

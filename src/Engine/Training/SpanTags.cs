@@ -75,21 +75,47 @@ public static class SpanTags
     /// </summary>
     internal static int[] Heads(string text, IReadOnlyList<(int Start, int End)> words, Encoding encoding)
     {
-        var units = Utf16Offsets(text);
-        var heads = new int[encoding.Length];
+        var heads = Enumerable.Repeat(-1, encoding.Length).ToArray();
         var word = 0;
-        for (var i = 0; i < heads.Length; i++)
+        foreach (var (token, start, _) in Places(text, encoding))
         {
-            heads[i] = -1;
-            if (encoding.SpecialTokensMask[i] == 1 || encoding.Offsets[i].End <= encoding.Offsets[i].Start) continue;
-            var (start, end) = (units is null ? encoding.Offsets[i].Start : units[encoding.Offsets[i].Start], units is null ? encoding.Offsets[i].End : units[encoding.Offsets[i].End]);
-            // Some tokenizers count the blank before a word as a part of its first token.
-            while (start < end && char.IsWhiteSpace(text[start])) start++;
-            if (start == end) continue;
             while (word < words.Count && words[word].Start < start) word++;
-            if (word < words.Count && words[word].Start == start) heads[i] = word++;
+            if (word < words.Count && words[word].Start == start) heads[token] = word++;
         }
         return heads;
+    }
+
+    /// <summary>
+    /// Whether each word begins amid a token, as the s of "McDonald's" does where 's is one token. Such a word has no token to carry a tag, and
+    /// goes on with the span of the word before.
+    /// </summary>
+    internal static bool[] GoesOn(string text, IReadOnlyList<(int Start, int End)> words, IEnumerable<Encoding> encodings)
+    {
+        var goesOn = new bool[words.Count];
+        foreach (var encoding in encodings)
+        {
+            var word = 0;
+            foreach (var (_, start, end) in Places(text, encoding))
+            {
+                while (word < words.Count && words[word].Start <= start) word++;
+                for (; word < words.Count && words[word].Start < end; word++) goesOn[word] = true;
+            }
+        }
+        return goesOn;
+    }
+
+    /// <summary>Where the tokens that stand for some of the text begin and end, in UTF-16 units and without the blanks before them.</summary>
+    private static IEnumerable<(int Token, int Start, int End)> Places(string text, Encoding encoding)
+    {
+        var units = Utf16Offsets(text);
+        for (var i = 0; i < encoding.Length; i++)
+        {
+            if (encoding.SpecialTokensMask[i] == 1 || encoding.Offsets[i].End <= encoding.Offsets[i].Start) continue;
+            var (start, end) = units is null ? encoding.Offsets[i] : (units[encoding.Offsets[i].Start], units[encoding.Offsets[i].End]);
+            // Some tokenizers count the blank before a word as a part of its first token.
+            while (start < end && char.IsWhiteSpace(text[start])) start++;
+            if (start < end) yield return (i, start, end);
+        }
     }
 
     /// <summary>The UTF-16 offset of each code point and of the end; null where they are the same.</summary>

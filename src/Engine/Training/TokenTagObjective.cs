@@ -35,7 +35,7 @@ internal sealed class TokenTagObjective(RunRecipe recipe, string baseFolder, IRe
         new(WindowedText.Of([.. rows.Select(r => r.Text)], tokenizer, Recipe.MaxLength, cancel), [.. rows.Select(r => ((SpannedText)r).Spans)], tokenizer.PadId);
 
     protected override TaggedTexts Texts(int[][] ids, int padId) =>
-        new([.. ids.Select(row => new WindowedText([.. row.Select((_, i) => (i, i + 1))], [new(row, [.. row.Select((_, i) => i)])]))], [.. ids.Select(_ => Array.Empty<TextSpan>())], padId);
+        new([.. ids.Select(row => new WindowedText([.. row.Select((_, i) => (i, i + 1))], [new(row, [.. row.Select((_, i) => i)])], new bool[row.Length]))], [.. ids.Select(_ => Array.Empty<TextSpan>())], padId);
 
     protected override void Prepare(TaggedTexts train) =>
         lossOf = TrainingLoss.For(Recipe, [.. Enumerable.Range(0, train.Count).SelectMany(row => train.TagsOf(row)).Where(t => t >= 0)], Labels.Count);
@@ -52,26 +52,28 @@ internal sealed class TokenTagObjective(RunRecipe recipe, string baseFolder, IRe
 
     protected override Evaluation Measure(TaggedTexts texts, IEnumerable<int[]> batches)
     {
-        var (loss, right, words) = (0.0, 0, 0);
+        var (loss, counted, right, words) = (0.0, 0, 0, 0);
         List<IReadOnlyList<TextSpan>> actual = [], found = [];
         foreach (var rows in batches)
         {
             var logs = WindowedText.LogProbabilities(Classifier, [.. rows.Select(r => texts[r])], texts.PadId, rows.Length);
             for (var i = 0; i < rows.Length; i++)
             {
-                var (tags, said) = (texts.WordTagsOf(rows[i]), SpanTagger.Tags(logs[i]));
+                var (tags, said) = (texts.WordTagsOf(rows[i]), SpanTagger.Tags(texts[rows[i]], logs[i]));
                 for (var word = 0; word < tags.Length; word++)
                 {
-                    if (logs[i][word] is not { } log) continue;
-                    loss -= log[tags[word]];
                     if (tags[word] == said[word]) right++;
                     words++;
+                    // A word without a token has a tag as well, but no probability of it.
+                    if (logs[i][word] is not { } log) continue;
+                    loss -= log[tags[word]];
+                    counted++;
                 }
                 actual.Add(texts.SpansOf(rows[i]));
                 found.Add(SpanTags.Spans(texts[rows[i]].Words, said));
             }
         }
-        return new(words == 0 ? 0 : loss / words, new Dictionary<Metric, double>
+        return new(counted == 0 ? 0 : loss / counted, new Dictionary<Metric, double>
         {
             [Metric.EntityF1] = actual.Count == 0 ? 0 : Entities.Evaluate(actual, found, types.Count).Micro.F1,
             [Metric.WordAccuracy] = words == 0 ? 0 : (double)right / words,

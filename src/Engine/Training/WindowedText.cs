@@ -2,6 +2,7 @@ using FineTuneStudio.Engine.Models;
 using FineTuneStudio.Engine.Text;
 using TorchSharp;
 using static TorchSharp.torch;
+using Encoding = FineTuneStudio.Engine.Text.Encoding;
 
 namespace FineTuneStudio.Engine.Training;
 
@@ -16,7 +17,8 @@ internal sealed record TextWindow(int[] Ids, int[] Heads);
 /// </summary>
 /// <param name="Words">UTF-16 offsets.</param>
 /// <param name="Windows">At least one.</param>
-internal sealed record WindowedText(IReadOnlyList<(int Start, int End)> Words, IReadOnlyList<TextWindow> Windows)
+/// <param name="GoesOn">Whether each word shares its token with the word before; see <see cref="SpanTags.GoesOn"/>.</param>
+internal sealed record WindowedText(IReadOnlyList<(int Start, int End)> Words, IReadOnlyList<TextWindow> Windows, bool[] GoesOn)
 {
     /// <param name="maxLength">Tokens of a window with its special tokens.</param>
     public static WindowedText Of(string text, Tokenizer tokenizer, int maxLength)
@@ -24,7 +26,8 @@ internal sealed record WindowedText(IReadOnlyList<(int Start, int End)> Words, I
         var room = maxLength - tokenizer.CountTokens("");
         var words = Text.Words.Of(text);
         var first = tokenizer.Encode(text, null, new EncodingOptions { MaxLength = maxLength, WithOverflow = true, Stride = Math.Max(0, room / 4) });
-        return new(words, [.. first.Overflowing.Prepend(first).Select(w => new TextWindow(w.Ids, SpanTags.Heads(text, words, w)))]);
+        Encoding[] windows = [first, .. first.Overflowing];
+        return new(words, [.. windows.Select(w => new TextWindow(w.Ids, SpanTags.Heads(text, words, w)))], SpanTags.GoesOn(text, words, windows));
     }
 
     /// <summary>On all processors, in the order of the texts.</summary>

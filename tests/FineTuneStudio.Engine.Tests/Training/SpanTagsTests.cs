@@ -62,6 +62,27 @@ public sealed class SpanTagsTests : IDisposable
     }
 
     [Fact]
+    public void A_word_that_shares_its_token_with_the_word_before_goes_on_with_the_span_of_that_word()
+    {
+        if (Shared.Find("goldens/roberta-tiny") is not { } path) return;
+        const string text = "We ate at McDonald's on Sunday.";
+        var windowed = WindowedText.Of(text, Tokenizer.Load(path), 64);
+        Assert.Equal(["McDonald", "'", "s"], windowed.Words.Skip(3).Take(3).Select(w => text[w.Start..w.End]));
+        Assert.Equal([5], windowed.GoesOn.Index().Where(w => w.Item).Select(w => w.Index));
+        Assert.DoesNotContain(5, windowed.Windows[0].Heads);
+
+        // A model that gives every token's word its right tag.
+        TextSpan[] spans = [new(10, 20, 1), new(24, 30, 0)];
+        var right = SpanTags.Of(windowed.Words, spans);
+        float[] Sure(int tag) => [.. Enumerable.Range(0, 5).Select(t => t == tag ? -0.5f : -3f)];
+        var found = SpanTagger.Found(windowed, [.. right.Select((tag, word) => windowed.Windows[0].Heads.Contains(word) ? Sure(tag) : null)]);
+        Assert.Equal(spans, found.Select(f => f.Span));
+        Assert.All(found, f => Assert.Equal(Math.Exp(-0.5), f.Probability, 6));
+        // Outside every span it is outside as well.
+        Assert.Empty(SpanTagger.Found(windowed, [.. right.Select((_, word) => windowed.Windows[0].Heads.Contains(word) ? Sure(0) : null)]));
+    }
+
+    [Fact]
     public void A_text_of_any_length_is_read_in_windows_that_lose_no_word()
     {
         var tokenizer = Tokenizer.Load(Repository.PracticeModel);

@@ -65,6 +65,16 @@ public sealed class TokenTagTests : IDisposable
         Assert.Equal(result with { BestFolder = null }, resumed with { BestFolder = null });
     }
 
+    [Fact]
+    public void The_word_accuracy_of_a_run_counts_words_without_a_token_as_the_report_does()
+    {
+        // The practice model's tokenizer makes nothing of this sign, which is a word all the same.
+        var job = Job("unread", SmallTexts.Recipe with { Metric = Metric.EntityF1, Epochs = 1 });
+        var (_, events) = SmallTexts.Run(job with { Train = Rows(40, 1), Validation = [new SpannedText(1, "\uFFFD \uFFFD", [])] });
+        var evaluation = events.OfType<EvaluationDone>().First();
+        Assert.Equal((1, 0), (evaluation.Scores[Metric.WordAccuracy], evaluation.ValidationLoss));
+    }
+
     private static double[] Losses(IEnumerable<TrainingEvent> events) => [.. events.OfType<StepDone>().Select(s => s.TrainLoss)];
 
     [Fact]
