@@ -48,7 +48,7 @@ internal sealed class MeasureSingleLabel : MeasureTestPart
         return
         [
             Compare("Majority label", $"Always answers “{part.Labels[majority]}”, the most frequent train label.", [.. Enumerable.Repeat(majority, test.Count)]),
-            Compare("TF-IDF with logistic regression", "Words and word pairs weighted by TF-IDF, logistic regression (C = 1), trained on the same train rows.", linear),
+            Compare("TF-IDF with logistic regression", "Words weighted by TF-IDF, logistic regression (C = 1), trained on the same train rows.", linear),
         ];
     }
 }

@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using FineTuneStudio.Datasets;
 using FineTuneStudio.Engine.Baselines;
 using FineTuneStudio.Engine.Metrics;
@@ -13,7 +14,37 @@ public sealed record SpanExample(long RowId, string Text, IReadOnlyList<NamedSpa
 public sealed record PredictedSpan(int Start, int End, string Label, double Probability);
 
 /// What a report of spans has besides its scores. Lost: true spans that begin amid a word, which no prediction can meet.
-public sealed record SpanNumbers(SpanErrors Errors, int Actual, int Predicted, int Lost, IReadOnlyList<SpanExample> Wrong, int WrongRows, IReadOnlyList<SpanExample> Right);
+public sealed record SpanNumbers(SpanErrors Errors, int Actual, int Predicted, int Lost, IReadOnlyList<SpanExample> Wrong, int WrongRows, IReadOnlyList<SpanExample> Right)
+{
+    /// Of the others, those that end amid a word, which no prediction can meet either; null in reports from before they were counted.
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public int? EndsLost { get; init; }
+
+    /// The sentence on both; null where there are none.
+    [JsonIgnore]
+    public string? Unreachable
+    {
+        get
+        {
+            static string? Amid(int spans, string verb) => spans > 0 ? $"{Say.Count(spans, "true span")} {verb}{(spans == 1 ? "s" : "")} amid a word" : null;
+            string[] said = [.. new[] { Amid(Lost, "begin"), Amid(EndsLost ?? 0, "end") }.OfType<string>()];
+            return said.Length == 0 ? null : $"{string.Join(", and ", said)}, where no prediction can; {(Lost + (EndsLost ?? 0) == 1 ? "it counts as a mistake" : "they count as mistakes")}.";
+        }
+    }
+
+    /// True spans that begin amid a word, and others that end amid one.
+    internal static (int Begin, int End) CountUnreachable(IReadOnlyList<SpannedText> rows)
+    {
+        var (begin, end) = (0, 0);
+        foreach (var row in rows)
+        {
+            var words = Words.Of(row.Text);
+            HashSet<int> starts = [.. words.Select(w => w.Start)], ends = [.. words.Select(w => w.End)];
+            begin += row.Spans.Count(s => !starts.Contains(s.Start));
+            end += row.Spans.Count(s => starts.Contains(s.Start) && !ends.Contains(s.End));
+        }
+        return (begin, end);
+    }
+}
 
 /// Spans: entity F1, word accuracy, kinds of errors, and three baselines on the same rows.
 internal sealed class MeasureSpans : MeasureTestPart
@@ -31,8 +62,11 @@ internal sealed class MeasureSpans : MeasureTestPart
         var (tags, list) = (MostFrequentTags.Fit(known), EntityList.Fit(known));
         Baseline Compare(string name, string how, Func<string, IReadOnlyList<TextSpan>> answer)
         {
-            part.Cancel.ThrowIfCancellationRequested();
-            var theirs = Side.Of(test, [.. test.Select(r => answer(r.Text))], part.Labels.Count);
+            var theirs = Side.Of(test, [.. test.Select(r =>
+            {
+                part.Cancel.ThrowIfCancellationRequested();
+                return answer(r.Text);
+            })], part.Labels.Count);
             var (rows, against, metric) = part.Metric == Metric.WordAccuracy ? (ours.Words, theirs.Words, (Func<SpanCounts, double>)(c => c.Precision)) : (ours.Report.ByRow, theirs.Report.ByRow, c => c.F1);
             var interval = Entities.IntervalOfDifference(against, rows, metric);
             return new(name, how, theirs.Scores, new(ours.Scores.Of(part.Metric).Value - theirs.Scores.Of(part.Metric).Value, interval.Low, interval.High));
@@ -41,7 +75,7 @@ internal sealed class MeasureSpans : MeasureTestPart
         [
             Compare("Empty answer", "Marks nothing, as most words are outside every span.", _ => []),
             Compare("Most frequent tag of each word", "Gives each word the tag that it has most often in the train rows, whatever stands around it.", tags.Predict),
-            Compare("List of known spans", $"Marks the {Say.Count(list.Count, "different span")} of the train rows wherever their words stand, the longest first.", list.Predict),
+            Compare("List of known spans", $"Marks the {Say.Count(list.Count, "different span")} of the train rows wherever their words stand, the longest first.", text => list.Predict(text, part.Cancel)),
         ];
         SpanExample Example(int i) => new(test[i].RowId, test[i].Text, [.. test[i].Spans.OrderBy(s => s.Start).Select(s => new NamedSpan(s.Start, s.End, part.Labels[s.Label]))],
             [.. found[i].Select(f => new PredictedSpan(f.Span.Start, f.Span.End, part.Labels[f.Span.Label], f.Probability))]);
@@ -49,9 +83,9 @@ internal sealed class MeasureSpans : MeasureTestPart
         var wrong = Enumerable.Range(0, test.Count).Where(i => ours.Report.ByRow[i] is var c && (c.Hits < c.Actual || c.Hits < c.Predicted)).ToList();
         double Certain(int i) => found[i].Where(f => !test[i].Spans.Contains(f.Span)).Select(f => f.Probability).DefaultIfEmpty(0).Max();
         var right = Enumerable.Range(0, test.Count).Where(i => ours.Report.ByRow[i] is { Actual: > 0 } c && c.Hits == c.Actual && c.Hits == c.Predicted);
-        var lost = test.Sum(r => { var starts = Words.Of(r.Text).Select(w => w.Start).ToHashSet(); return r.Spans.Count(s => !starts.Contains(s.Start)); });
+        var (lost, endsLost) = SpanNumbers.CountUnreachable(test);
         return new(ours.Scores, [], baselines, [], wrong.Count, new(ours.Report.Errors, ours.Report.Micro.Actual, ours.Report.Micro.Predicted, lost,
-            [.. wrong.OrderByDescending(Certain).Take(WrongKept).Select(Example)], wrong.Count, [.. right.Take(RightKept).Select(Example)]));
+            [.. wrong.OrderByDescending(Certain).Take(WrongKept).Select(Example)], wrong.Count, [.. right.Take(RightKept).Select(Example)]) { EndsLost = endsLost });
     }
 
     /// The scores of one model, and what their intervals are drawn from.
