@@ -34,6 +34,7 @@ public sealed class ReportTests(StudioFixture app) : IClassFixture<StudioFixture
         Assert.All(body.Baselines, b => Assert.Equal(30, b.Scores.Rows));
         Assert.Equal(1.0 / 3, body.Baselines[0].Scores.Of(Metric.Accuracy).Value, 6);
         Assert.Equal(1.0, body.Baselines[1].Scores.Of(Metric.Accuracy).Value, 6);
+        Assert.Equal("Words weighted by TF-IDF, logistic regression (C = 1), trained on the same train rows.", body.Baselines[1].How);
         Assert.InRange(body.Model.Of(Metric.MacroF1).Value, body.Model.Of(Metric.MacroF1).Low, body.Model.Of(Metric.MacroF1).High);
         Assert.Equal(body.MistakeCount, 30 - Enumerable.Range(0, 3).Sum(i => body.Confusion[i][i]));
         Assert.True(body.Mistakes.Zip(body.Mistakes.Skip(1)).All(p => p.First.Confidence >= p.Second.Confidence));
