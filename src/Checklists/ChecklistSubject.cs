@@ -36,7 +36,7 @@ public sealed class ChecklistSubject
     {
         // Marking nothing finds no span; how many words it gets right is not among the counts, and no number is better than a wrong one.
         if (metric == Metric.EntityF1) return 0;
-        if (metric == Metric.WordAccuracy) return double.NaN;
+        if (metric == Metric.WordAccuracy || Project.Task == TextTask.QuestionAnswering) return double.NaN;
         // A constant answer has no correlation and explains nothing; for several labels 0 is the answer “none of them”.
         if (TrainRows == 0 || Project.Task is not TextTask.SingleLabel) return 0;
         var share = (double)Parts.Max(p => p.Train) / TrainRows;

@@ -17,12 +17,15 @@ internal static class DataFacts
         if (subject.Version is not { } version) return [Fact.Unmeasured("D5", "Labelled rows", "pass from 50", "our own", Import)];
         var facts = new List<Fact>
         {
-            new("D5", "Labelled rows", $"{Say.Count(version.LabeledCount)} of {Say.Count(version.RowCount, "row")} in version {version.Number} carry {(subject.Project.Task == TextTask.Generation ? "an answer" : "a label")}; {Say.Count(version.RowCount - version.LabeledCount)} do not",
+            new("D5", "Labelled rows", $"{Say.Count(version.LabeledCount)} of {Say.Count(version.RowCount, "row")} in version {version.Number} carry {(subject.Project.Task is TextTask.Generation or TextTask.QuestionAnswering ? "an answer" : "a label")}; {Say.Count(version.RowCount - version.LabeledCount)} do not",
                 version.LabeledCount < 50 ? Block : version.LabeledCount < version.RowCount ? Warn : Pass, "block under 50 labelled rows, warn while rows are unlabelled", "deepchecks and Ludwig size checks; limit our own"),
         };
-        var labels = subject.Project.Task != TextTask.Generation;
+        var labels = subject.Project.Task is not (TextTask.Generation or TextTask.QuestionAnswering);
         if (subject.Project.Task is TextTask.SingleLabel or TextTask.TokenClassification) facts.Add(Smallest(subject));
-        var distinct = await One(db, $"SELECT COUNT(DISTINCT r.TextKey) AS Value FROM VersionRows v JOIN Rows r ON r.Id = v.RowId WHERE v.VersionId = {version.Id}", cancel);
+        // Several questions about one context are no duplicates; only the same question about it is.
+        var distinct = subject.Project.Task == TextTask.QuestionAnswering
+            ? await One(db, $"SELECT COUNT(DISTINCT r.Text) AS Value FROM VersionRows v JOIN Rows r ON r.Id = v.RowId WHERE v.VersionId = {version.Id}", cancel)
+            : await One(db, $"SELECT COUNT(DISTINCT r.TextKey) AS Value FROM VersionRows v JOIN Rows r ON r.Id = v.RowId WHERE v.VersionId = {version.Id}", cancel);
         var repeated = version.RowCount - distinct;
         var share = version.RowCount == 0 ? 0 : (double)repeated / version.RowCount;
         facts.Add(new("D6", "Exact duplicates", $"{Say.Count(repeated)} of {Say.Count(version.RowCount, "row")} ({Say.Percent(share)}) {(repeated == 1 ? "repeats" : "repeat")} another row's text",
@@ -39,7 +42,7 @@ internal static class DataFacts
 
     internal static async Task<IReadOnlyList<Fact>> Balance(StudioDb db, ChecklistSubject subject, CancellationToken cancel)
     {
-        if (subject.Project.Task == TextTask.Generation) return [Answered(subject)];
+        if (subject.Project.Task is TextTask.Generation or TextTask.QuestionAnswering) return [Answered(subject)];
         const string ratio = "warn under 0.10, block when the label also has under 100 train rows";
         if (subject.Version is { } numbered && subject.Project.Task == TextTask.Regression)
             return [new("D3n", "Values", $"{Say.Count(subject.Parts.Count(p => p.Train > 0), "range")} of values with about as many rows each are divided between the parts", Pass, "none", "our own"), await Conflicts(db, numbered.Id, numbered.LabeledCount, cancel)];
@@ -75,10 +78,11 @@ internal static class DataFacts
     private static Fact Answered(ChecklistSubject subject)
     {
         const string threshold = "pass up to 5 %, block above 95 %";
-        if (subject.Version is not { } version) return Fact.Unmeasured("D8", "Prompts without an answer", threshold, "deepchecks 0.05, evalml 0.95", Import);
+        var name = subject.Project.Task == TextTask.Generation ? "Prompts without an answer" : "Questions that nobody answered";
+        if (subject.Version is not { } version) return Fact.Unmeasured("D8", name, threshold, "deepchecks 0.05, evalml 0.95", Import);
         var missing = version.RowCount - version.LabeledCount;
         var share = version.RowCount == 0 ? 1 : (double)missing / version.RowCount;
-        return new("D8", "Prompts without an answer", $"{Say.Count(missing)} of {Say.Count(version.RowCount, "row")} ({Say.Percent(share)})", share <= 0.05 ? Pass : share > 0.95 ? Block : Warn, threshold, "deepchecks 0.05, evalml 0.95");
+        return new("D8", name, $"{Say.Count(missing)} of {Say.Count(version.RowCount, "row")} ({Say.Percent(share)})", share <= 0.05 ? Pass : share > 0.95 ? Block : Warn, threshold, "deepchecks 0.05, evalml 0.95");
     }
 
     private static Fact Smallest(ChecklistSubject subject)

@@ -42,13 +42,13 @@ internal static class ValidationFacts
               (SELECT r.TextKey FROM SplitRows t JOIN Rows r ON r.Id = t.RowId WHERE t.SplitId = {split.Id} AND t.Part = 'Train')
             """, cancel);
         var unseen = subject.Parts.Where(p => p.Train == 0 && p.Test > 0).Select(p => p.Name).ToList();
-        var drift = CramerV(subject.Parts);
+        var (drift, together) = (CramerV(subject.Parts), Datasets.Answers.Of(subject.Project.Task).Together);
         IReadOnlyList<Fact> facts =
         [
             new("V1", "Train, validation and test exist", $"Split {split.Number}: {Say.Count(train)} train, {Say.Count(validation)} validation, {Say.Count(test)} test rows", validation == 0 || train == 0 ? Block : test == 0 ? Warn : Pass, "block without validation rows, warn without test rows", "arithmetic"),
             new("V2", "The test part is large enough", test == 0 ? "There is no test row" : $"With {Say.Count(test, "test row")} a share is known to ± {Say.Number(Math.Round(half * 100, 1))} points", half <= 0.03 ? Pass : half <= 0.10 ? Warn : Block, sizes, "Wilson interval; deepchecks 100 test rows"),
-            new("V5", "No text on both sides", $"{Say.Count(leaked, "held-out row")} {(leaked == 1 ? "has" : "have")} the same text as a train row", leaked == 0 ? Pass : Block, "block above 0", "deepchecks index leakage 0"),
-            .. subject.Project.Task == TextTask.Generation ? Array.Empty<Fact>() :
+            new("V5", $"No {together} on both sides", $"{Say.Count(leaked, "held-out row")} {(leaked == 1 ? "has" : "have")} the same {together} as a train row", leaked == 0 ? Pass : Block, "block above 0", "deepchecks index leakage 0"),
+            .. subject.Project.Task is TextTask.Generation or TextTask.QuestionAnswering ? Array.Empty<Fact>() :
             [
                 new("V9", subject.Project.Task == TextTask.Regression ? "Train and test have the same ranges of values in the same shares" : "Train and test have the same labels in the same shares", $"Cramér's V {Say.Score(drift)} (0 is the same)", drift < 0.15 ? Pass : drift <= 0.3 ? Warn : Block, "pass under 0.15, block above 0.3", "deepchecks label drift 0.15"),
                 new("V10", "Every test label was trained on", unseen.Count == 0 ? "Yes" : $"{Say.Count(unseen.Count, "label")} in the test part {(unseen.Count == 1 ? "has" : "have")} no train row: {string.Join(", ", unseen.Take(5))}", unseen.Count == 0 ? Pass : Block, "block above 0", "deepchecks new label 0"),

@@ -12,6 +12,7 @@ public abstract class Answers
         TextTask.Generation => GenerationAnswers.All,
         TextTask.MultiLabel => new MultiLabelAnswers(),
         TextTask.Regression => NumberAnswers.All,
+        TextTask.QuestionAnswering => QuestionAnswers.All,
         _ => throw new ArgumentOutOfRangeException(nameof(task)),
     };
 
@@ -24,8 +25,11 @@ public abstract class Answers
     /// What the mapping calls the column that the model reads.
     public virtual string TextRole => "Text";
 
-    /// Whether a further column can be added to the text.
-    public virtual bool HasContext => false;
+    /// What the mapping calls a further column that goes with the text, null where there is none.
+    public virtual string? ContextRole => null;
+
+    /// Whether a column may say where in the context an answer begins.
+    public virtual bool HasStart => false;
 
     /// What a split keeps the shares of, one of them: a label, a range of values.
     public abstract string Stratum { get; }
@@ -52,7 +56,14 @@ public abstract class Answers
     public abstract (string? Answer, string? Fault) Read(string cell, string column, string text);
 
     /// The row as it is kept, once all its cells are read; or a sentence that says why it cannot be.
-    public virtual (string Text, string? Answer, string? Fault) Settle(string text, string? context, string? answer, bool hasAnswerColumn) => (text, answer, null);
+    public virtual SettledRow Settle(RowCells cells) => new(cells.Text, cells.Answer);
+
+    /// What rows have in common that stay in one part of a split, as a person calls it, and what it is of a row.
+    public virtual string Together => "text";
+    public virtual string Key(string text) => text;
+
+    /// Whether an answer says that there is none, which is more than that nobody has answered.
+    public virtual bool SaysNone(string answer) => false;
 
     /// What the columns are, where their names alone tell; null leaves it to a look at the rows.
     public virtual ColumnMapping? Guess(IReadOnlyList<string> columns) => null;
@@ -71,4 +82,14 @@ public abstract class Answers
 
     /// Labels holds the position of each name that the version counts.
     public abstract TrainingExample Example(long rowId, string text, string answer, IReadOnlyDictionary<string, int> labels);
+}
+
+/// The cells of a row that make it: Answer as Read left it, the others null where no column has their role.
+public sealed record RowCells(string Text, string? Context, string? Start, string? Answer, bool HasAnswer);
+
+/// Fault says why the row cannot be kept, and At which of its columns is to blame.
+public sealed record SettledRow(string Text, string? Answer, string? Fault = null, ColumnRole At = ColumnRole.Text)
+{
+    /// The answer stands in its context more than once and nothing says where, so its first place was taken.
+    public bool FirstOfSeveral { get; init; }
 }

@@ -17,6 +17,8 @@ public sealed class ExamineFile(IDbContextFactory<StudioDb> databases, ProjectAc
         /// The answers as the whole file has them, and what it decided about them.
         public Answers? Answers { get; init; }
         public string? Decided { get; init; }
+        /// Rows whose answer says that there is none.
+        public int SayNone { get; init; }
     }
 
     [Needs(Permission.UploadData)]
@@ -74,7 +76,7 @@ public sealed class ExamineFile(IDbContextFactory<StudioDb> databases, ProjectAc
     {
         var labels = new Dictionary<string, int>(StringComparer.Ordinal);
         var examples = new List<Rejection>();
-        int rows = 0, unlabeled = 0, rejected = 0;
+        int rows = 0, unlabeled = 0, rejected = 0, none = 0, firsts = 0;
         string? decided = null;
         try
         {
@@ -90,6 +92,8 @@ public sealed class ExamineFile(IDbContextFactory<StudioDb> databases, ProjectAc
                     rows++;
                     if (row.Label is null) unlabeled++;
                     else Add(labels, answers.Names(row.Label));
+                    if (row.Label is not null && answers.SaysNone(row.Label)) none++;
+                    if (row.FirstOfSeveral) firsts++;
                 }
                 if ((rows + rejected) % 4096 == 0) { cancel.ThrowIfCancellationRequested(); progress?.Report((double)file.Position / file.Length); }
             }
@@ -97,7 +101,9 @@ public sealed class ExamineFile(IDbContextFactory<StudioDb> databases, ProjectAc
         catch (DataFileException e) { return new(rows, unlabeled, rejected, [], examples, [], e.Message); }
         IReadOnlyList<LabelCount> counts = [.. labels.OrderBy(l => l.Key, StringComparer.Ordinal).Select(l => new LabelCount(l.Key, l.Value))];
         var problem = rows > 0 ? null : rejected > 0 ? $"None of the {rejected} rows can be imported; the first says: {examples[0].Reason}" : HeaderOnly;
-        return new(rows, unlabeled, rejected, counts, examples, Warnings(rows, unlabeled, counts, answers, mapping), problem) { Answers = answers, Decided = decided };
+        var warnings = Warnings(rows, unlabeled, counts, answers, mapping);
+        if (firsts > 0) warnings = [.. warnings, string.Create(System.Globalization.CultureInfo.InvariantCulture, $"In {firsts:N0} {(firsts == 1 ? "row" : "rows")} the answer stands in the context more than once and no start says where: its first place is taken.")];
+        return new(rows, unlabeled, rejected, counts, examples, warnings, problem) { Answers = answers, Decided = decided, SayNone = none };
     }
 
     internal static void Add(Dictionary<string, int> labels, IEnumerable<string> names)

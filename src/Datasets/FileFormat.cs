@@ -17,8 +17,8 @@ public sealed record FileFormat(FileKind Kind, string Encoding, char Delimiter =
     internal static readonly JsonSerializerOptions Json = new() { Converters = { new JsonStringEnumConverter() } };
 }
 
-/// Context is added to the text, for tasks that have it.
-public enum ColumnRole { Ignored, Text, Label, Attribute, Context, Pair }
+/// Context goes with the text, and Start says where in it the answer begins, for tasks that have them.
+public enum ColumnRole { Ignored, Text, Label, Attribute, Context, Pair, Start }
 
 public sealed record ColumnUse(string Name, ColumnRole Role);
 
@@ -60,6 +60,7 @@ public sealed record ColumnMapping(IReadOnlyList<ColumnUse> Columns, string? Sep
         if (labels.Count > 1) faults.Add($"{labels.Count} columns are marked as the label ({string.Join(", ", labels.Select(c => $"“{c.Name}”"))}); a row has one label, leave one.");
         var contexts = Columns.Where(c => c.Role == ColumnRole.Context).ToList();
         if (contexts.Count > 1) faults.Add($"{contexts.Count} columns are to be added to the text ({string.Join(", ", contexts.Select(c => $"“{c.Name}”"))}); leave one.");
+        if (Columns.Count(c => c.Role == ColumnRole.Start) is > 1 and var starts) faults.Add($"{starts} columns are marked as the answer's start; leave one.");
         return faults;
     }
 

@@ -16,27 +16,28 @@ public sealed class GenerationAnswers : Answers
 
     public override string TextRole => "Prompt";
 
-    public override bool HasContext => true;
+    public override string? ContextRole => "Added to the prompt";
 
     public override string Stratum => "answer";
 
     public override (string? Answer, string? Fault) Read(string cell, string column, string text) => (string.IsNullOrWhiteSpace(cell) ? null : cell.Trim(), null);
 
     /// A list of chat messages is taken apart: its last turn is the answer, all before it the prompt.
-    public override (string Text, string? Answer, string? Fault) Settle(string text, string? context, string? answer, bool hasAnswerColumn)
+    public override SettledRow Settle(RowCells cells)
     {
-        if (!hasAnswerColumn && text.AsSpan().TrimStart() is ['[', ..])
+        var text = cells.Text;
+        if (!cells.HasAnswer && text.AsSpan().TrimStart() is ['[', ..])
         {
             try
             {
                 using var messages = JsonDocument.Parse(text);
                 (text, var last) = ChatTurns.SplitAnswer(messages.RootElement);
-                return string.IsNullOrWhiteSpace(text) ? ("", null, "The user's message is empty.") : (text, string.IsNullOrWhiteSpace(last) ? null : last.Trim(), null);
+                return string.IsNullOrWhiteSpace(text) ? new("", null, "The user's message is empty.") : new(text, string.IsNullOrWhiteSpace(last) ? null : last.Trim());
             }
-            catch (JsonException) { return (text, null, "The cell begins like a list of chat messages but is not valid JSON; expected a list such as [{\"role\": \"user\", \"content\": \"…\"}, {\"role\": \"assistant\", \"content\": \"…\"}]."); }
-            catch (FormatException fault) { return (text, null, fault.Message); }
+            catch (JsonException) { return new(text, null, "The cell begins like a list of chat messages but is not valid JSON; expected a list such as [{\"role\": \"user\", \"content\": \"…\"}, {\"role\": \"assistant\", \"content\": \"…\"}]."); }
+            catch (FormatException fault) { return new(text, null, fault.Message); }
         }
-        return (string.IsNullOrWhiteSpace(context) ? text : $"{text}\n\n{context.Trim()}", answer, null);
+        return new(string.IsNullOrWhiteSpace(cells.Context) ? text : $"{text}\n\n{cells.Context.Trim()}", cells.Answer);
     }
 
     public override ColumnMapping? Guess(IReadOnlyList<string> columns)

@@ -7,7 +7,11 @@ using FineTuneStudio.Engine.Training;
 namespace FineTuneStudio.Datasets;
 
 /// A row that can be imported. Attributes is a JSON object of strings, or null.
-public sealed record ReadRow(long Line, string Text, string? Label, string? Attributes);
+public sealed record ReadRow(long Line, string Text, string? Label, string? Attributes)
+{
+    /// See SettledRow.
+    public bool FirstOfSeveral { get; init; }
+}
 
 public sealed record Rejection(long Line, int Column, string Found, string Reason);
 
@@ -125,7 +129,7 @@ internal static class ReadTable
     public static (ReadRow? Row, Rejection? Rejection) Take(RawRow raw, IReadOnlyList<ColumnUse> columns, Answers answers)
     {
         if (raw.Fault is not null) return (null, new(raw.Line, raw.Column, raw.Found, raw.Fault));
-        string? text = null, label = null, context = null, pair = null;
+        string? text = null, label = null, context = null, pair = null, start = null;
         var (at, textAt) = (-1, 0);
         Dictionary<string, string>? attributes = null;
         for (var i = 0; i < columns.Count; i++)
@@ -138,13 +142,14 @@ internal static class ReadTable
             if (cell.Length > DataLimits.CellCharacters) return (null, Refuse(string.Create(CultureInfo.InvariantCulture, $"The cell has {cell.Length:N0} characters; at most {DataLimits.CellCharacters:N0} are taken.")));
             switch (columns[i].Role)
             {
-                case ColumnRole.Text when string.IsNullOrWhiteSpace(cell): return (null, Refuse($"The text in “{columns[i].Name}” is empty."));
+                case ColumnRole.Text when string.IsNullOrWhiteSpace(cell): return (null, Refuse($"The {answers.TextRole.ToLowerInvariant()} in “{columns[i].Name}” is empty."));
                 case ColumnRole.Text:
                     (text, var unreadable) = answers.Text(cell);
                     if (unreadable is not null) return (null, Refuse(unreadable));
                     textAt = i;
                     break;
                 case ColumnRole.Context: context = cell; break;
+                case ColumnRole.Start: start = cell; break;
                 case ColumnRole.Pair when string.IsNullOrWhiteSpace(cell): return (null, Refuse($"The second text in “{columns[i].Name}” is empty."));
                 case ColumnRole.Pair: pair = cell; break;
                 case ColumnRole.Label: at = i; break;
@@ -161,9 +166,13 @@ internal static class ReadTable
             (label, var fault) = answers.Read(raw.Cells[at], columns[at].Name, text!);
             if (fault is not null) return (null, new(raw.Line, at + 1, DataLimits.Clip(raw.Cells[at]), fault));
         }
-        (text, label, var unfit) = answers.Settle(text!, context, label, at >= 0);
-        if (unfit is not null) return (null, new(raw.Line, textAt + 1, DataLimits.Clip(raw.Cells[textAt]), unfit));
-        return (new(raw.Line, text, label, attributes is null ? null : JsonSerializer.Serialize(attributes, Plain)), null);
+        var row = answers.Settle(new(text!, context, start, label, at >= 0));
+        if (row.Fault is not null)
+        {
+            var blamed = Enumerable.Range(0, columns.Count).Where(i => columns[i].Role == row.At).DefaultIfEmpty(textAt).First();
+            return (null, new(raw.Line, blamed + 1, DataLimits.Clip(raw.Cells[blamed]), row.Fault));
+        }
+        return (new(raw.Line, row.Text, row.Answer, attributes is null ? null : JsonSerializer.Serialize(attributes, Plain)) { FirstOfSeveral = row.FirstOfSeveral }, null);
     }
 
     private static IEnumerable<RawRow> Lines(TextReader reader) =>

@@ -1,3 +1,4 @@
+using FineTuneStudio.Engine.Training;
 using FineTuneStudio.Projects;
 using Microsoft.EntityFrameworkCore;
 
@@ -8,7 +9,11 @@ public sealed class ShowVersion(IDbContextFactory<StudioDb> databases, ProjectAc
 {
     public const int PageRows = 50;
 
-    public sealed record Facts(DatasetVersion Version, string By, IReadOnlyList<LabelCount> Labels, Import? Source, DatasetVersion? Parent, Difference? Difference, int LockedRows);
+    public sealed record Facts(DatasetVersion Version, string By, IReadOnlyList<LabelCount> Labels, Import? Source, DatasetVersion? Parent, Difference? Difference, int LockedRows)
+    {
+        /// Rows whose answer says that there is none.
+        public int SayNone { get; init; }
+    }
 
     /// What a reviewed version changed in the rows of the one before.
     public sealed record Difference(int Relabeled, int LabelsAdded, int LabelsRemoved, int RowsRemoved);
@@ -23,7 +28,7 @@ public sealed class ShowVersion(IDbContextFactory<StudioDb> databases, ProjectAc
     [Needs(Permission.ViewProject)]
     public async Task<Facts?> Handle(string projectId, int number, CancellationToken cancel = default)
     {
-        await access.Require(projectId, Permission.ViewProject, cancel);
+        var pass = await access.Require(projectId, Permission.ViewProject, cancel);
         await using var db = await databases.CreateDbContextAsync(cancel);
         var version = await db.Versions.AsNoTracking().SingleOrDefaultAsync(v => v.ProjectId == projectId && v.Number == number, cancel);
         if (version is null) return null;
@@ -31,7 +36,10 @@ public sealed class ShowVersion(IDbContextFactory<StudioDb> databases, ProjectAc
         var source = await db.Imports.AsNoTracking().SingleOrDefaultAsync(i => i.Id == version.ImportId, cancel);
         var parent = await db.Versions.AsNoTracking().SingleOrDefaultAsync(v => v.Id == version.ParentId, cancel);
         var locked = await db.VersionRows.CountAsync(r => r.VersionId == version.Id && Locked(db, projectId).Contains(r.RowId), cancel);
-        return new(version, by, LabelCount.FromJson(version.LabelsJson), source, parent, parent is null ? null : await Compare(db, version, parent, cancel), locked);
+        return new(version, by, LabelCount.FromJson(version.LabelsJson), source, parent, parent is null ? null : await Compare(db, version, parent, cancel), locked)
+        {
+            SayNone = pass.Project.Task == TextTask.QuestionAnswering ? await db.VersionRows.CountAsync(r => r.VersionId == version.Id && r.Label == QuestionAnswers.None, cancel) : 0,
+        };
     }
 
     /// Rows in the version's order. A label filter never tells about a locked row.

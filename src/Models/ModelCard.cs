@@ -71,7 +71,7 @@ internal static class ModelCard
         Line();
         Line(view.Project.Task switch
         {
-            TextTask.TokenClassification => $"- It reads {recipe.MaxLength} tokens at once; longer texts were measured in windows that overlap by a quarter.",
+            TextTask.TokenClassification or TextTask.QuestionAnswering => $"- It reads {recipe.MaxLength} tokens at once; longer texts were measured in windows that overlap by a quarter.",
             TextTask.Generation => $"- It learned from and was measured on at most {recipe.MaxLength} tokens of a prompt; of longer ones the beginning was cut off.",
             _ => $"- It reads at most {recipe.MaxLength} tokens of a text; the rest is cut off.",
         });
@@ -109,12 +109,14 @@ internal static class ModelCard
         TextTask.SingleLabel or TextTask.MultiLabel or TextTask.Regression => "text-classification",
         TextTask.TokenClassification => "token-classification",
         TextTask.Generation => "text-generation",
+        TextTask.QuestionAnswering => "question-answering",
         _ => throw new ArgumentOutOfRangeException(nameof(task)),
     };
 
     private static string Does(ReadModel.View view) => view.Project.Task switch
     {
         TextTask.Generation => $"Writes an answer to a prompt. {PromptWords(RunRecipe.FromJson(view.Run.RecipeJson))}",
+        TextTask.QuestionAnswering => $"Finds the words of a context that answer a question, or says that there are none. Question and context are one row, the context cut into windows; the answer is the span whose logits of beginning and end sum to the most, with at most {AnswerSpans.MostTokens} tokens, and there is none where the first token's sum is not less.",
         TextTask.SingleLabel => $"Answers one of {Say.Count(view.Labels.Count, "label")} for a text: {Names(view)}.",
         TextTask.TokenClassification => $"Marks spans of {Say.Count(view.Labels.Count, "type")} in a text: {Names(view)}. Its labels are O, and B- and I- of each type; the first token of each word carries the word's label.",
         TextTask.MultiLabel => $"Answers any number of {Say.Count(view.Labels.Count, "label")} for a text, also none: {Names(view)}. A label is said from a probability of {Say.Score(view.Report?.LabelSets?.Threshold ?? 0.5)} on; the probabilities are sigmoids of the logits.",
@@ -159,6 +161,7 @@ internal static class ModelCard
     private static string Limit(TextTask task) => task switch
     {
         TextTask.Generation => "- It can state what is not true, with the same ease as what is.",
+        TextTask.QuestionAnswering => "- Its answers are copied from the context, letter for letter: it cannot count, sum up or put together what stands apart.",
         TextTask.SingleLabel => "- It always answers one of its labels, also for a text that fits none.",
         TextTask.TokenClassification => "- Spans begin and end with words, and no two overlap. Text was made of words joined by single blanks where its files came as tagged words.",
         TextTask.MultiLabel => "- Its labels are decided one by one; combinations that make no sense are possible.",

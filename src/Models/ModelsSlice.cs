@@ -11,6 +11,7 @@ public static class ModelsSlice
         services.AddScoped<TryModel>();
         services.AddScoped<TrySpans>();
         services.AddScoped<TryPrompt>();
+        services.AddScoped<TryAnswer>();
         services.AddScoped<ScoreFile>();
         services.AddScoped<DownloadModel>();
     }

@@ -11,7 +11,7 @@ namespace FineTuneStudio.Models;
 /// A person's own file through a model: received, its text column chosen, scored in the background, downloaded.
 public sealed class ScoreFile(IDbContextFactory<StudioDb> databases, ProjectAccess access, StudioFolder folder, ScoringDesk desk, IConfiguration configuration, TimeProvider clock)
 {
-    public sealed record View(string Id, string FileName, IReadOnlyList<string> Columns, int Column, ScoringState State, double Share, int Rows, int Unscored, string? Failure, IReadOnlyList<ScoredRow> First);
+    public sealed record View(string Id, string FileName, IReadOnlyList<string> Columns, int Column, int? Context, ScoringState State, double Share, int Rows, int Unscored, string? Failure, IReadOnlyList<ScoredRow> First);
 
     /// Bytes that a file to score may have.
     public long MaxBytes => configuration.GetValue("Scoring:MaxBytes", 200L << 20);
@@ -37,11 +37,11 @@ public sealed class ScoreFile(IDbContextFactory<StudioDb> databases, ProjectAcce
                     await file.WriteAsync(buffer.AsMemory(0, read), cancel);
                 }
             }
-            var (format, columns, guess) = await Task.Run(() => Examine(path, fileName, Answers.Of(pass.Project.Task)), cancel);
+            var (format, columns, guess, context) = await Task.Run(() => Examine(path, fileName, Answers.Of(pass.Project.Task)), cancel);
             desk.Keep(new ScoringJob
             {
                 Id = id, ProjectId = pass.Project.Id, UserId = pass.UserId, RunNumber = runNumber, Task = pass.Project.Task, ModelFolder = view.Folder, MaxLength = RunRecipe.FromJson(view.Run.RecipeJson).MaxLength, PromptFormat = RunRecipe.FromJson(view.Run.RecipeJson).PromptFormat,
-                FileName = Path.GetFileName(fileName), Source = path, Format = format, Columns = columns, Column = guess, At = clock.GetUtcNow().UtcDateTime,
+                FileName = Path.GetFileName(fileName), Source = path, Format = format, Columns = columns, Column = guess, Context = context, At = clock.GetUtcNow().UtcDateTime,
             });
             return id;
         }
@@ -57,16 +57,23 @@ public sealed class ScoreFile(IDbContextFactory<StudioDb> databases, ProjectAcce
     public async Task<View?> Look(string projectId, string id, CancellationToken cancel = default)
     {
         var pass = await access.Require(projectId, Permission.UseModel, cancel);
-        return Own(pass, id) is not { } job ? null : new(job.Id, job.FileName, job.Columns, job.Column, job.State, job.Share, job.Rows, job.Unscored, job.Failure, job.First);
+        return Own(pass, id) is not { } job ? null : new(job.Id, job.FileName, job.Columns, job.Column, job.Context, job.State, job.Share, job.Rows, job.Unscored, job.Failure, job.First);
     }
 
     [Needs(Permission.UseModel)]
-    public async Task Start(string projectId, string id, string column, CancellationToken cancel = default)
+    public async Task Start(string projectId, string id, string column, string? context = null, CancellationToken cancel = default)
     {
         var pass = await access.Require(projectId, Permission.UseModel, cancel);
         var job = Own(pass, id) ?? throw new ModelRefused("This file is no longer on the server; upload it again.");
         var at = job.Columns.ToList().IndexOf(column);
         if (at < 0) throw new ModelRefused($"The file has no column “{column}”; its columns are {string.Join(", ", job.Columns.Take(20).Select(c => $"“{c}”"))}.");
+        if (job.Context is not null)
+        {
+            var beside = context is null ? -1 : job.Columns.ToList().IndexOf(context);
+            if (beside < 0) throw new ModelRefused($"The file has no column “{context}”; choose the column with the context of each question.");
+            if (beside == at) throw new ModelRefused($"“{column}” is chosen as the question and as the context; choose two columns.");
+            job.Context = beside;
+        }
         if (job.State != ScoringState.Received) throw new ModelRefused($"“{job.FileName}” is being scored already, or was; upload it again to score it anew.");
         job.Column = at;
         desk.Enqueue(job);
@@ -90,13 +97,17 @@ public sealed class ScoreFile(IDbContextFactory<StudioDb> databases, ProjectAcce
 
     private ScoringJob? Own(ProjectPass pass, string id) => desk.Find(id) is { } job && job.ProjectId == pass.Project.Id && job.UserId == pass.UserId ? job : null;
 
-    private static (FileFormat, IReadOnlyList<string>, int) Examine(string path, string fileName, Answers answers)
+    private static (FileFormat, IReadOnlyList<string>, int, int?) Examine(string path, string fileName, Answers answers)
     {
         using var file = File.OpenRead(path);
         var encoding = DetectEncoding.Of(file);
         var format = DetectFormat.Of(file, encoding.Encoding ?? throw new DataFileException(encoding.Problem!), fileName);
         var columns = ReadTable.Columns(file, format).Names;
-        var guess = (answers.Guess(columns) ?? DetectFormat.Guess(columns, [.. ReadTable.Rows(file, format, columns).Take(100)])).Columns.ToList().FindIndex(c => c.Role == ColumnRole.Text);
-        return (format, columns, Math.Max(0, guess));
+        var guess = (answers.Guess(columns) ?? DetectFormat.Guess(columns, [.. ReadTable.Rows(file, format, columns).Take(100)])).Columns.ToList();
+        var text = Math.Max(0, guess.FindIndex(c => c.Role == ColumnRole.Text));
+        if (answers is not QuestionAnswers) return (format, columns, text, null);
+        if (columns.Count < 2) throw new ModelRefused("The file has one column; a question needs another with its context.");
+        var context = guess.FindIndex(c => c.Role == ColumnRole.Context);
+        return (format, columns, text, context >= 0 ? context : text == 0 ? 1 : 0);
     }
 }

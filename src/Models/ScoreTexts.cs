@@ -21,6 +21,7 @@ internal abstract class ScoreTexts : IDisposable
         TextTask.Generation => new OfAnswers(TextGenerator.Load(folder, format)),
         TextTask.MultiLabel => new OfSets(TextClassifier.Load(folder)),
         TextTask.Regression => new OfNumbers(TextClassifier.Load(folder)),
+        TextTask.QuestionAnswering => new OfQuestions(AnswerFinder.Load(folder)),
         _ => throw new ArgumentOutOfRangeException(nameof(task)),
     };
 
@@ -42,6 +43,17 @@ internal abstract class ScoreTexts : IDisposable
                 found.Count == 0 ? "no span" : string.Join(", ", found.Select(f => $"{tagger.Types[f.Span.Label]}: {text[f.Span.Start..f.Span.End]}")), found.Count == 0 ? null : found.Min(f => f.Probability)))];
 
         public override void Dispose() => tagger.Dispose();
+    }
+
+    /// The texts are pairs of a question and its context.
+    private sealed class OfQuestions(AnswerFinder finder) : ScoreTexts
+    {
+        internal override IReadOnlyList<string> Columns => ["predicted answer", "predicted start", "probability"];
+
+        internal override IReadOnlyList<Score> Handle(IReadOnlyList<string> texts, int maxLength, CancellationToken cancel) => [.. finder.Predict(texts, maxLength).Select(found =>
+            new Score([DownloadRejected.Cell(found.Text), found.IsNone ? "" : found.Start.ToString(CultureInfo.InvariantCulture), Number((float)found.Probability)], found.IsNone ? "no answer" : found.Text, found.Probability))];
+
+        public override void Dispose() => finder.Dispose();
     }
 
     /// A written answer to each prompt, always with the likeliest next word.

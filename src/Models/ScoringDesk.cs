@@ -29,6 +29,8 @@ internal sealed class ScoringJob
     public required IReadOnlyList<string> Columns { get; init; }
     public required DateTime At { get; init; }
     public int Column { get; set; }
+    /// The column that goes with it, of a task that has one: the context of a question.
+    public int? Context { get; set; }
     public volatile ScoringState State = ScoringState.Received;
     public int Rows, Unscored;
     public double Share;
@@ -103,7 +105,7 @@ public sealed class ScoringDesk(LoadedModel model, StudioFolder folder, TimeProv
         foreach (var rows in ReadTable.Rows(file, job.Format, job.Columns).Chunk(Turn))
         {
             cancel.ThrowIfCancellationRequested();
-            var texts = rows.Where(Readable).Select(r => r.Cells[job.Column]).ToList();
+            var texts = rows.Where(Readable).Select(r => job.Context is { } context ? TextPair.Join(r.Cells[job.Column].Trim(), r.Cells[context]) : r.Cells[job.Column]).ToList();
             var scores = texts.Count == 0 ? [] : await model.Use(job.ModelFolder, folder => ScoreTexts.Load(job.Task, folder, job.PromptFormat), m => m.Handle(texts, job.MaxLength, cancel), cancel);
             var next = 0;
             foreach (var row in rows)
@@ -128,7 +130,8 @@ public sealed class ScoringDesk(LoadedModel model, StudioFolder folder, TimeProv
         }
         if (job.Rows == 0) throw new DataFileException("The file has a header and no row below it; there is nothing to score.");
 
-        bool Readable(RawRow row) => row.Fault is null && !string.IsNullOrWhiteSpace(row.Cells[job.Column]);
+        bool Readable(RawRow row) => row.Fault is null && !string.IsNullOrWhiteSpace(row.Cells[job.Column])
+            && (job.Context is not { } context || !string.IsNullOrWhiteSpace(row.Cells[context]) && !row.Cells[job.Column].Contains(TextPair.Sign, StringComparison.Ordinal));
     }
 
     private static string Free(string name, IReadOnlyList<string> taken)

@@ -6,7 +6,7 @@ namespace FineTuneStudio.Projects;
 public static class TaskWords
 {
     /// The tasks with which the whole road can be walked, from upload to a signed model.
-    public static IReadOnlyList<TextTask> Offered { get; } = [TextTask.SingleLabel, TextTask.MultiLabel, TextTask.Regression, TextTask.TokenClassification, TextTask.Generation];
+    public static IReadOnlyList<TextTask> Offered { get; } = [TextTask.SingleLabel, TextTask.MultiLabel, TextTask.Regression, TextTask.TokenClassification, TextTask.QuestionAnswering, TextTask.Generation];
 
     public static string Title(TextTask task) => task switch
     {
@@ -15,6 +15,7 @@ public static class TaskWords
         TextTask.Generation => "An answer to each prompt",
         TextTask.MultiLabel => "Any number of labels for each text",
         TextTask.Regression => "A number for each text",
+        TextTask.QuestionAnswering => "An answer found in a context",
         _ => throw new ArgumentOutOfRangeException(nameof(task)),
     };
 
@@ -24,6 +25,7 @@ public static class TaskWords
         TextTask.TokenClassification => "Token classification: names of people and places, dates, amounts, each marked where it stands.",
         TextTask.Generation => "Text generation: a language model learns from prompts and answers, or from chats, to write answers of its own.",
         TextTask.MultiLabel => "Multi-label classification: which feelings a comment shows, which topics a message is about; also none.",
+        TextTask.QuestionAnswering => "Question answering: the words of a manual, a contract or a report that answer a question, or that there is no answer in it.",
         TextTask.Regression => "Regression: how hard a text is to read, how much two sentences mean the same.",
         _ => throw new ArgumentOutOfRangeException(nameof(task)),
     };
@@ -38,6 +40,7 @@ public static class TaskWords
         Metric.TokenAccuracy => "share of an answer's words that the model foresees",
         Metric.MicroF1 => "every decision on a label counts the same, so common labels weigh most",
         Metric.ExactMatch => "share of texts that are right as a whole",
+        Metric.AnswerF1 => "words shared with a right answer, as SQuAD counts them",
         Metric.Pearson => "how well answers and true numbers lie on a line, 1 at best",
         Metric.Spearman => "how well their order agrees, 1 at best",
         Metric.RSquared => "share of the differences that is explained, 1 at best",

@@ -44,6 +44,9 @@ internal sealed record TestNumbers(Scores Model, int[][] Confusion, IReadOnlyLis
     public int? WrittenRows { get; init; }
     public int? WrittenSeed { get; init; }
     public int? CutPrompts { get; init; }
+
+    /// Of a task that finds answers in a context.
+    public AnswerNumbers? Answers { get; init; }
 }
 
 /// The numbers of a report: the fine-tuned model and simple baselines on the same test rows.
@@ -56,6 +59,7 @@ internal abstract class MeasureTestPart
         TextTask.Generation => new MeasureGeneration(),
         TextTask.MultiLabel => new MeasureMultiLabel(),
         TextTask.Regression => new MeasureRegression(),
+        TextTask.QuestionAnswering => new MeasureQuestions(),
         _ => throw new ArgumentOutOfRangeException(nameof(task)),
     };
 

@@ -21,6 +21,8 @@ public sealed record ReportBody(
     /// Of a task that writes: some answers beside those of the base model, and how many test rows were answered.
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public IReadOnlyList<AnswerSample>? Samples { get; init; }
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public int? WrittenRows { get; init; }
+    /// Of a task that finds answers in a context.
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public AnswerNumbers? Answers { get; init; }
 
     /// What the answered rows were drawn with; null in reports from when they were the first rows. And how many of their prompts lost their beginning.
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public int? WrittenSeed { get; init; }

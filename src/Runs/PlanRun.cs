@@ -21,9 +21,12 @@ public sealed record RunChoices(IReadOnlyList<SplitChoice> Splits, IReadOnlyList
 /// How long each train row is in tokens, by split and base model. Both are immutable, so the counting is done once.
 public sealed class TokenCounts
 {
-    private readonly ConcurrentDictionary<(int Split, int Model), Task<IReadOnlyList<int>>> counted = new();
+    /// Places are those of the answers, of a task that finds them in a context.
+    internal sealed record Counted(IReadOnlyList<int> Lengths, IReadOnlyList<AnswerPlace>? Places = null);
 
-    internal Task<IReadOnlyList<int>> Of(int split, int model, Func<Task<IReadOnlyList<int>>> count)
+    private readonly ConcurrentDictionary<(int Split, int Model), Task<Counted>> counted = new();
+
+    internal Task<Counted> Of(int split, int model, Func<Task<Counted>> count)
     {
         var task = counted.GetOrAdd((split, model), _ => Task.Run(count));
         if (task.IsFaulted || task.IsCanceled) counted[(split, model)] = task = Task.Run(count);
@@ -62,20 +65,27 @@ public sealed class PlanRun(IDbContextFactory<StudioDb> databases, ProjectAccess
     internal async Task<PreFlightFacts> Facts(StudioDb db, Split split, BaseModel model, CancellationToken cancel = default)
     {
         var choice = Choice(split.Number, 0, split.CountsJson);
-        var lengths = await counts.Of(split.Id, model.Id, async () =>
+        var counted = await counts.Of(split.Id, model.Id, async () =>
         {
             await using var own = await databases.CreateDbContextAsync();
             var rows = await TrainingRows.Read(own, split);
             using var budget = new CancellationTokenSource(Patience, clock);
-            try { return Tokenizer.Load(folder.BaseModel(model.StoredAs)).CountTokens([.. rows.Train.Select(r => r is AnsweredPrompt written ? $"{written.Text}\n{written.Answer}" : r.Text)], budget.Token); }
+            try
+            {
+                var tokenizer = Tokenizer.Load(folder.BaseModel(model.StoredAs));
+                if (rows.Task != TextTask.QuestionAnswering) return new TokenCounts.Counted(tokenizer.CountTokens([.. rows.Train.Select(r => r is AnsweredPrompt written ? $"{written.Text}\n{written.Answer}" : r.Text)], budget.Token));
+                var (places, lengths) = AnswerPlace.Of([.. rows.Train.Cast<QuestionedText>()], tokenizer, budget.Token);
+                return new(lengths, places);
+            }
             catch (OperationCanceledException) { throw new ArgumentException($"Counting the tokens of the train rows with the tokenizer of the base model “{model.Name}” took more than {Patience.TotalSeconds:0} seconds and was stopped. Choose another base model, or a split with fewer rows; an administrator can raise Runs:CountTokensSeconds."); }
             catch (Exception e) when (e is IOException or TokenizerFileException) { throw new ArgumentException($"The files of the base model “{model.Name}” cannot be read on the server: {e.Message} Choose another base model, or import this one again.", e); }
         }).WaitAsync(cancel);
         var task = await db.Projects.Where(p => p.Id == split.ProjectId).Select(p => p.Task).SingleAsync();
         // A split counts a row with several labels under its rarest one, so the count of the rarest of all is right.
-        return new(choice.Train, choice.Validation, choice.Labels.Count(l => l.Train > 0), lengths, model.MaxPositions, model.Blocks,
+        return new(choice.Train, choice.Validation, choice.Labels.Count(l => l.Train > 0), counted.Lengths, model.MaxPositions, model.Blocks,
             model.SuggestedLearningRate, model.Origin.ToString().ToLowerInvariant(), [.. choice.Labels.Where(l => task != TextTask.MultiLabel || l.Name != MultiLabelAnswers.NoLabels).Select(l => l.Train)], task)
         {
+            AnswerPlaces = counted.Places,
             Bf16Instructions = MachineFacts.HasBf16(MachineFacts.SetsOfProcessor()),
         };
     }

@@ -3,8 +3,8 @@ using FineTuneStudio.Engine.Text;
 namespace FineTuneStudio.Engine.Baselines;
 
 /// <summary>
-/// The baseline that learns no language: it answers with the words of the context around which most words of the question stand, rare words
-/// counting more (the sliding window of Richardson et al. 2013, MCTest, with answers taken from the context as in Rajpurkar et al. 2016).
+/// The baseline that learns no language: it answers with the words of the context that stand nearest to most words of the question, rare words
+/// counting more (the sliding window with distances of Richardson et al. 2013, MCTest, with answers taken from the context as in Rajpurkar et al. 2016).
 /// </summary>
 public sealed class SlidingWindow
 {
@@ -39,7 +39,14 @@ public sealed class SlidingWindow
         {
             // What the question says already is not what it asks for.
             if (words.Skip(at).Take(Length).Any(w => asked.Contains(w.Word) || !char.IsLetterOrDigit(w.Word[0]))) continue;
-            double score = words.Skip(Math.Max(0, at - Around)).Take(Math.Min(at, Around) + Length + Around).Select(w => w.Word).Where(asked.Contains).Distinct().Sum(Weight);
+            Dictionary<string, int> near = new(StringComparer.Ordinal);
+            for (int i = Math.Max(0, at - Around); i < Math.Min(words.Count, at + Length + Around); i++)
+                if (asked.Contains(words[i].Word))
+                {
+                    int distance = i < at ? at - i : i - at - Length + 1;
+                    near[words[i].Word] = Math.Min(distance, near.GetValueOrDefault(words[i].Word, int.MaxValue));
+                }
+            double score = near.Sum(n => Weight(n.Key) / n.Value);
             if (score > top) (best, top) = (context[words[at].Start..words[at + Length - 1].End], score);
         }
         return best;

@@ -1,5 +1,6 @@
 using System.Globalization;
 using CsvHelper;
+using FineTuneStudio.Engine.Models;
 using FineTuneStudio.Engine.Text;
 using FineTuneStudio.Engine.Training;
 using FineTuneStudio.Engine.Weights;
@@ -8,7 +9,8 @@ namespace FineTuneStudio.Engine.Headless;
 
 /// <summary>
 /// <c>predict --model folder --data file.csv --out scores.csv [--text column] [--max-length 128] [--json]</c>: labels every row. The
-/// result has the input's columns, then <c>predicted_label</c>, <c>probability</c> and a column of probabilities a label.
+/// result has the input's columns, then <c>predicted_label</c>, <c>probability</c> and a column of probabilities a label. A model for question
+/// answering reads <c>[--question column] [--context column]</c> and adds <c>predicted_answer</c>, <c>predicted_start</c> and <c>probability</c>.
 /// </summary>
 public static class PredictCommand
 {
@@ -20,28 +22,24 @@ public static class PredictCommand
         string? partial = null;
         try
         {
-            var options = new CommandOptions("predict", args, ["--model", "--data", "--out", "--text", "--max-length"], ["--json"]);
+            var options = new CommandOptions("predict", args, ["--model", "--data", "--out", "--text", "--question", "--context", "--max-length"], ["--json"]);
             var (folder, data, target) = (options.RequiredFolder("--model"), options.Required("--data"), options.RequiredTarget("--out"));
             if (!int.TryParse(options.Optional("--max-length") ?? "128", out var maxLength) || maxLength is < 8 or > 512)
                 throw new CommandException($"--max-length is \"{options.Optional("--max-length")}\"; expected a whole number from 8 to 512.");
-            using var classifier = TextClassifier.Load(folder);
             using var csv = new CsvRows(data);
-            var text = csv.Column(options.Optional("--text") ?? "text");
+            using Scorer scorer = EncoderConfig.Read(folder).IsFor(EncoderHead.Answer)
+                ? new OfAnswers(AnswerFinder.Load(folder), csv.Column(options.Optional("--question") ?? "question"), csv.Column(options.Optional("--context") ?? "context"))
+                : new OfLabels(TextClassifier.Load(folder), csv.Column(options.Optional("--text") ?? "text"));
             partial = target + ".partial";
             var progress = new PredictProgress(output, options.Has("--json"));
             var rows = 0;
             using (var writer = CsvWriter.ToFile(partial))
             {
-                writer.WriteHeader([.. csv.Header, "predicted_label", "probability", .. classifier.Labels]);
+                writer.WriteHeader([.. csv.Header, .. scorer.Columns]);
                 var held = new List<string[]>();
                 void Score()
                 {
-                    var probabilities = classifier.Predict(held.Select(row => row[text]).ToList(), maxLength);
-                    foreach (var (row, scores) in held.Zip(probabilities))
-                    {
-                        var best = Array.IndexOf(scores, scores.Max());
-                        writer.WriteRecord([.. row, classifier.Labels[best], Number(scores[best]), .. scores.Select(Number)]);
-                    }
+                    foreach (var (row, cells) in held.Zip(scorer.Score(held, maxLength))) writer.WriteRecord([.. row, .. cells]);
                     rows += held.Count;
                     held.Clear();
                     progress.Show(rows);
@@ -54,7 +52,7 @@ public static class PredictCommand
                 if (held.Count > 0) Score();
             }
             File.Move(partial, target, overwrite: true);
-            progress.End(rows, classifier.Labels.Count, target);
+            progress.End(rows, scorer.Labels, target);
             return 0;
         }
         catch (Exception e) when (e is CommandException or TrainingException or WeightFileException or TokenizerFileException or IOException or UnauthorizedAccessException)
@@ -63,6 +61,45 @@ public static class PredictCommand
             error.WriteLine(e.Message);
             return 1;
         }
+    }
+
+    /// <summary>A model with the columns that it reads.</summary>
+    private abstract class Scorer : IDisposable
+    {
+        public abstract string[] Columns { get; }
+
+        public abstract int? Labels { get; }
+
+        public abstract IEnumerable<string[]> Score(IReadOnlyList<string[]> rows, int maxLength);
+
+        public abstract void Dispose();
+    }
+
+    private sealed class OfLabels(TextClassifier classifier, int text) : Scorer
+    {
+        public override string[] Columns => ["predicted_label", "probability", .. classifier.Labels];
+
+        public override int? Labels => classifier.Labels.Count;
+
+        public override IEnumerable<string[]> Score(IReadOnlyList<string[]> rows, int maxLength) => classifier.Predict([.. rows.Select(row => row[text])], maxLength).Select(scores =>
+        {
+            var best = Array.IndexOf(scores, scores.Max());
+            return (string[])[classifier.Labels[best], Number(scores[best]), .. scores.Select(Number)];
+        });
+
+        public override void Dispose() => classifier.Dispose();
+    }
+
+    private sealed class OfAnswers(AnswerFinder finder, int question, int context) : Scorer
+    {
+        public override string[] Columns => ["predicted_answer", "predicted_start", "probability"];
+
+        public override int? Labels => null;
+
+        public override IEnumerable<string[]> Score(IReadOnlyList<string[]> rows, int maxLength) => finder.Predict([.. rows.Select(row => TextPair.Join(row[question].Trim(), row[context]))], maxLength)
+            .Select(found => (string[])[found.Text, found.IsNone ? "" : found.Start.ToString(CultureInfo.InvariantCulture), Number((float)found.Probability)]);
+
+        public override void Dispose() => finder.Dispose();
     }
 
     private static string Number(float value) => value.ToString("0.######", CultureInfo.InvariantCulture);

@@ -13,10 +13,11 @@ internal sealed class PredictProgress(TextWriter output, bool json)
         else if (renews) output.Write($"\r\u001b[K{rows} rows scored");
     }
 
-    public void End(int rows, int labels, string file)
+    /// <param name="labels">How many labels there are; null of a model without.</param>
+    public void End(int rows, int? labels, string file)
     {
         if (json) Json(new { Event = "end", Rows = rows, Labels = labels, Out = file });
-        else output.WriteLine($"{(renews ? "\r\u001b[K" : "")}{rows} rows scored with {labels} labels, in {file}");
+        else output.WriteLine($"{(renews ? "\r\u001b[K" : "")}{rows} rows scored{(labels is null ? "" : $" with {labels} labels")}, in {file}");
     }
 
     private void Json(object line) => output.WriteLine(JsonSerializer.Serialize(line, TrainProgress.Format));

@@ -9,12 +9,13 @@ namespace FineTuneStudio.Engine.Headless;
 /// <summary>
 /// <c>train --data file.csv --base folder --out folder [--recipe recipe.json] [--text column] [--label column]
 /// [--validation-share 0.1] [--test-share 0.1] [--test file.csv] [--resume] [--json]</c>: fine-tunes without a browser. With
-/// <c>--prompt column --answer column</c> in place of text and label, a language model learns to answer, and there is no test part.
+/// <c>--prompt column --answer column</c> in place of text and label, a language model learns to answer, and there is no test part; with
+/// <c>--question column --context column --answer column [--answer-start column]</c> an encoder learns to find answers in contexts.
 /// The rows are split by label with the recipe's seed; with <c>--test</c>, that file is the test part instead.
 /// </summary>
 public static class TrainCommand
 {
-    private static readonly string[] Named = ["--recipe", "--data", "--base", "--out", "--text", "--label", "--prompt", "--answer", "--validation-share", "--test-share", "--test"];
+    private static readonly string[] Named = ["--recipe", "--data", "--base", "--out", "--text", "--label", "--prompt", "--answer", "--question", "--context", "--answer-start", "--validation-share", "--test-share", "--test"];
 
     /// <returns>0 when the model was trained and written; 1 with one sentence on <paramref name="error"/> otherwise.</returns>
     public static int Run(string[] args, TextWriter output, TextWriter error) => Run(args, output, error, CancellationToken.None);
@@ -35,7 +36,8 @@ public static class TrainCommand
             progress.Start(job, test.Count);
             var result = FineTune.Run(job, progress.Show, () => stopAsked ? StopRequest.Stop : StopRequest.None, cancel, options.Has("--resume"));
             if (result.BestFolder is null) throw new CommandException("The run was stopped before anything was learned; no model was written.");
-            progress.End(result, test.Count == 0 ? null : Score(result.BestFolder, test, recipe.MaxLength, job.Labels.Count));
+            progress.End(result, test.Count, test.Count == 0 ? null : job.Task == TextTask.QuestionAnswering ? QuestionRows.Score(result.BestFolder, [.. test.Cast<QuestionedText>()], recipe.MaxLength)
+                : Score(result.BestFolder, [.. test.Cast<LabeledText>()], recipe.MaxLength, job.Labels.Count));
             return 0;
         }
         catch (Exception e) when (e is CommandException or TrainingException or WeightFileException or TokenizerFileException or FormatException or IOException or UnauthorizedAccessException)
@@ -58,8 +60,9 @@ public static class TrainCommand
         return recipe.Validate() is { Count: > 0 } problems ? throw new CommandException(string.Join(" ", problems)) : recipe;
     }
 
-    private static (FineTuneJob Job, IReadOnlyList<LabeledText> Test) ReadJob(RunRecipe recipe, CommandOptions options)
+    private static (FineTuneJob Job, IReadOnlyList<TrainingExample> Test) ReadJob(RunRecipe recipe, CommandOptions options)
     {
+        if (options.Optional("--question") is not null || options.Optional("--context") is not null) return ReadQuestions(recipe, options);
         if (options.Optional("--prompt") is not null || options.Optional("--answer") is not null) return (ReadPrompts(recipe, options), []);
         var (data, text, label) = (options.Required("--data"), options.Optional("--text") ?? "text", options.Optional("--label") ?? "label");
         var rows = ReadRows(data, text, label);
@@ -71,6 +74,17 @@ public static class TrainCommand
         var test = options.Optional("--test") is { } file ? ReadRows(file, text, label).Select(Numbered).ToList() : null;
         var parts = SplitRows.ByLabel(rows.Select(Numbered).ToList(), options.Share("--validation-share", 0.1), test is null ? options.Share("--test-share", 0.1) : 0, recipe.Seed);
         return (new(recipe, options.RequiredFolder("--base"), labels, parts.Train, parts.Validation, options.RequiredOutputFolder("--out")), test ?? parts.Test);
+    }
+
+    private static (FineTuneJob Job, IReadOnlyList<TrainingExample> Test) ReadQuestions(RunRecipe recipe, CommandOptions options)
+    {
+        foreach (var name in new[] { "--text", "--label", "--prompt" })
+            if (options.Optional(name) is not null) throw new CommandException($"{name} does not go together with --question and --context.");
+        List<QuestionedText> Read(string path) => QuestionRows.Read(path, options.Required("--question"), options.Required("--context"), options.Required("--answer"), options.Optional("--answer-start"));
+        var test = options.Optional("--test") is { } file ? Read(file) : null;
+        var parts = QuestionRows.ByContext(Read(options.Required("--data")), options.Share("--validation-share", 0.1), test is null ? options.Share("--test-share", 0.1) : 0, recipe.Seed);
+        if (recipe.Metric == new RunRecipe().Metric) recipe = recipe with { Metric = Metric.AnswerF1 };
+        return (new(recipe, options.RequiredFolder("--base"), [], parts.Train, parts.Validation, options.RequiredOutputFolder("--out"), TextTask.QuestionAnswering), test ?? parts.Test);
     }
 
     private static FineTuneJob ReadPrompts(RunRecipe recipe, CommandOptions options)
@@ -94,10 +108,11 @@ public static class TrainCommand
         return rows.Count > 0 ? rows : throw new CommandException($"{path} has no row with both a {text} and a {label}.");
     }
 
-    private static ClassificationReport Score(string folder, IReadOnlyList<LabeledText> rows, int maxLength, int labels)
+    private static IReadOnlyDictionary<Metric, double> Score(string folder, IReadOnlyList<LabeledText> rows, int maxLength, int labels)
     {
         using var classifier = TextClassifier.Load(folder);
         var predictions = classifier.Predict(rows.Select(r => r.Text).ToList(), maxLength, 64).Select(p => Array.IndexOf(p, p.Max())).ToList();
-        return Classification.Evaluate(rows.Select(r => r.Label).ToList(), predictions, labels);
+        var report = Classification.Evaluate(rows.Select(r => r.Label).ToList(), predictions, labels);
+        return new Dictionary<Metric, double> { [Metric.Accuracy] = report.Accuracy, [Metric.MacroF1] = report.MacroF1 };
     }
 }

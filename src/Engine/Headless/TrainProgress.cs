@@ -23,7 +23,7 @@ internal sealed class TrainProgress(TextWriter output, bool json)
     public void Start(FineTuneJob job, int testRows)
     {
         if (json) Json(new { Event = "start", Labels = job.Labels.Count, TrainRows = job.Train.Count, ValidationRows = job.Validation.Count, TestRows = testRows, RecipeSha256 = job.Recipe.Sha256() });
-        else Line($"{job.Train.Count} train, {job.Validation.Count} validation and {testRows} test rows in {job.Labels.Count} labels");
+        else Line($"{job.Train.Count} train, {job.Validation.Count} validation and {testRows} test rows{(job.Task == TextTask.QuestionAnswering ? "" : $" in {job.Labels.Count} labels")}");
     }
 
     public void Show(TrainingEvent happened)
@@ -52,12 +52,21 @@ internal sealed class TrainProgress(TextWriter output, bool json)
         return fields;
     }
 
-    public void End(FineTuneResult result, ClassificationReport? test)
+    /// <param name="test">The scores on the test rows; null where there are none.</param>
+    public void End(FineTuneResult result, int testRows, IReadOnlyDictionary<Metric, double>? test)
     {
         if (json)
-            Json(new { Event = "end", Outcome = result.Outcome.ToString(), result.StepsDone, result.BestStep, BestMetric = double.IsNaN(result.BestMetric) ? null : (double?)result.BestMetric, result.BestFolder, TestRows = test?.Count, TestAccuracy = test?.Accuracy, TestMacroF1 = test?.MacroF1 });
+        {
+            var fields = new Dictionary<string, object?>
+            {
+                ["event"] = "end", ["outcome"] = result.Outcome.ToString(), ["stepsDone"] = result.StepsDone, ["bestStep"] = result.BestStep, ["bestMetric"] = double.IsNaN(result.BestMetric) ? null : result.BestMetric,
+                ["bestFolder"] = result.BestFolder, ["testRows"] = test is null ? null : testRows,
+            };
+            foreach (var (metric, value) in test ?? new Dictionary<Metric, double>()) fields["test" + metric] = value;
+            Json(fields);
+        }
         else
-            Line($"{result.Outcome}: best at step {result.BestStep} of {result.StepsDone}, in {result.BestFolder}{(test is null ? (FormattableString)$"" : $"; test accuracy {test.Accuracy:0.0000}, macro-F1 {test.MacroF1:0.0000} on {test.Count} rows")}");
+            Line($"{result.Outcome}: best at step {result.BestStep} of {result.StepsDone}, in {result.BestFolder}{(test is null ? "" : $"; test {string.Join(", ", test.Select(s => FormattableString.Invariant($"{s.Key.Name()} {s.Value:0.0000}")))} on {testRows} rows")}");
     }
 
     private void Json(object line) => output.WriteLine(JsonSerializer.Serialize(line, Format));

@@ -60,8 +60,11 @@ public sealed record EncoderConfig(string ModelType, int VocabularySize, int Hid
     /// <summary>Before the outputs for answers, in DistilBERT alone.</summary>
     public double AnswerDropout { get; private init; }
 
-    /// <summary>Whether a classifier in the file, if there is one, is of this kind by what config.json says.</summary>
-    internal bool MayHold(EncoderHead head) => SavedArchitecture == "" || head == (SavedArchitecture.EndsWith(OfTokens, StringComparison.Ordinal) ? EncoderHead.Token
+    /// <summary>Whether a head in the file, if there is one, is of this kind by what config.json says.</summary>
+    internal bool MayHold(EncoderHead head) => SavedArchitecture == "" || IsFor(head);
+
+    /// <summary>Whether config.json names a class with this kind of head; one with another head, or none, counts as <see cref="EncoderHead.Sequence"/>.</summary>
+    internal bool IsFor(EncoderHead head) => head == (SavedArchitecture.EndsWith(OfTokens, StringComparison.Ordinal) ? EncoderHead.Token
         : SavedArchitecture.EndsWith(OfAnswers, StringComparison.Ordinal) ? EncoderHead.Answer : EncoderHead.Sequence);
 
     /// <summary>What the names of the backbone's parameters begin with, with its dot.</summary>

@@ -35,8 +35,14 @@ internal sealed class AnswerSpanObjective(RunRecipe recipe, string baseFolder) :
         return texts;
     }
 
-    protected override QuestionTexts Texts(int[][] ids, int padId) =>
-        new([.. ids.Select(row => new WindowedQuestion(new(' ', row.Length), [new(row, new int[row.Length], 0, [.. row.Select((_, i) => (i, i + 1))])]))], [.. ids.Select(_ => Array.Empty<GoldAnswer>())], padId);
+    protected override QuestionTexts Texts(int[][] ids, int padId)
+    {
+        // A row that is too long for one window costs several whole ones, which overlap by a quarter.
+        var step = Math.Max(1, Recipe.MaxLength * 3 / 4);
+        QuestionWindow Window(int[] tokens) => new(tokens, new int[tokens.Length], 0, [.. tokens.Select((_, i) => (i, i + 1))]);
+        WindowedQuestion Row(int[] row) => new(new(' ', row.Length), row.Length <= Recipe.MaxLength ? [Window(row)] : [.. row.Skip(Recipe.MaxLength).Chunk(step).Prepend([]).Select(_ => Window(row[..Recipe.MaxLength]))]);
+        return new([.. ids.Select(Row)], [.. ids.Select(_ => Array.Empty<GoldAnswer>())], padId);
+    }
 
     protected override double WeightOf(QuestionTexts texts, int[] rows) => rows.Sum(row => texts.Learned(row).Count);
 
@@ -82,7 +88,7 @@ internal sealed class AnswerSpanObjective(RunRecipe recipe, string baseFolder) :
 internal sealed class QuestionTexts(WindowedQuestion[] rows, IReadOnlyList<GoldAnswer>[] answers, int padId) : TokenizedTexts([.. rows.Select(r => r.Windows[0].Ids)], padId)
 {
     /// <summary>Windows of one row that a step learns from at most, so that a long context does not take the memory of a whole batch many times over.</summary>
-    private const int LearnedWindows = 8;
+    public const int LearnedWindows = 8;
 
     public int PadId { get; } = padId;
 

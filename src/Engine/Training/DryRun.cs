@@ -82,7 +82,7 @@ public static class DryRun
         public Bench(DryRunJob job, CancellationToken cancel, Action<double>? progress)
         {
             (this.job, recipe, this.cancel, this.progress) = (job, job.Recipe, cancel, progress);
-            lengths = [.. job.TokenLengths.Select(n => Math.Clamp(n, 1, recipe.MaxLength))];
+            lengths = [.. job.TokenLengths.Select(n => Math.Clamp(n, 1, Objective.LongestRow(job.Task, recipe)))];
             byLength = [.. lengths.OrderDescending()];
             cancel.ThrowIfCancellationRequested();
             try
@@ -127,7 +127,7 @@ public static class DryRun
             var seconds = steps.Select(s => s.Sum(learning.Of) + Median(update)).ToArray();
             var evaluation = plan.EvaluationSteps.Count > 0 && job.ValidationRows > 0 ? Evaluation(tried < longest.Length ? tried : FineTune.EvaluationBatchSize) : 0;
             progress?.Invoke(1);
-            return new(Median(seconds), seconds.Max(), longest[0], evaluation, recipe.Epochs * seconds.Sum() + plan.EvaluationSteps.Count * evaluation,
+            return new(Median(seconds), seconds.Max(), Math.Min(longest[0], recipe.MaxLength), evaluation, recipe.Epochs * seconds.Sum() + plan.EvaluationSteps.Count * evaluation,
                 Math.Max(peak, memory.Rise()), 4 * (Weights + (recipe.Method == TrainingMethod.Full ? 0 : Trained)), 4 * (Trained + OptimizerState), tried);
         }
 

@@ -65,6 +65,9 @@ internal abstract class Objective : IDisposable
         if (job.Task != TextTask.Generation && EncoderAdapters.Contradictions(job.Recipe).FirstOrDefault() is { Sentence: { } contradiction }) throw new TrainingException(contradiction);
     }
 
+    /// <summary>Tokens of a row that a step learns from at most; more than the recipe's length where a row is learned in several windows.</summary>
+    public static int LongestRow(TextTask task, RunRecipe recipe) => task == TextTask.QuestionAnswering ? QuestionTexts.LearnedWindows * recipe.MaxLength : recipe.MaxLength;
+
     public abstract nn.Module Model { get; }
 
     /// <summary>What came from the base model's file.</summary>

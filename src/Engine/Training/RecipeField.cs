@@ -169,6 +169,7 @@ public sealed record RecipeField
                 {
                     [TextTask.Generation] = "Prompt and answer together: where they have more tokens than this, the beginning of the prompt is cut, and the end of the answer only where that is not enough.",
                     [TextTask.TokenClassification] = "Texts longer than this many tokens are learned from their beginning only; they are measured and used as a whole, in windows of this length.",
+                    [TextTask.QuestionAnswering] = "Question and context together: a context that is too long for it is read in windows of this length that overlap by a quarter.",
                 },
             },
             Whole("Seed", "Seed", training, 0, int.MaxValue, null, "The same seed on the same data and machine gives the same run.",

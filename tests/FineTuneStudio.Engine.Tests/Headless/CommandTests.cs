@@ -127,5 +127,29 @@ public sealed class CommandTests : IDisposable
         Assert.Equal((8, folder.File("scores.csv")), (events[^1].GetProperty("labels").GetInt32(), events[^1].GetProperty("out").GetString()));
     }
 
+    [Fact]
+    public void Questions_are_learned_and_answered_from_columns_and_contexts_are_kept_together()
+    {
+        string Cell(string text) => $"\"{text.Replace("\"", "\"\"")}\"";
+        File.WriteAllLines(folder.File("questions.csv"), SmallQuestions.Rows(300, 4).Select(r => $"{Cell(r.Question)},{Cell(r.Context)},{Cell(r.Answers.Count == 0 ? "" : r.Answers[0].Text)},{(r.Answers.Count == 0 ? "" : r.Answers[0].Start)}").Prepend("question,context,answer,start"));
+        File.WriteAllText(folder.File("recipe.json"), """{ "epochs": 6, "learningRate": 3e-3, "batchSize": 8, "maxLength": 64, "earlyStoppingPatience": 0 }""");
+        string[] command = ["train", "--recipe", folder.File("recipe.json"), "--data", folder.File("questions.csv"), "--base", Repository.PracticeModel, "--out", folder.File("out"), "--question", "question", "--context", "context", "--answer", "answer"];
+        var (code, output, error) = Call(TrainCommand.Run, [.. command, "--answer-start", "start", "--json"]);
+        Assert.Equal((0, ""), (code, error));
+        var end = JsonDocument.Parse(output[^1]).RootElement;
+        Assert.Equal(end.GetProperty("testRows").GetInt32(), JsonDocument.Parse(output[0]).RootElement.GetProperty("testRows").GetInt32());
+        Assert.InRange(end.GetProperty("testExactMatch").GetDouble(), 0, end.GetProperty("testAnswerF1").GetDouble());
+        Assert.True(end.GetProperty("bestMetric").GetDouble() > 0.4, $"answer F1 {end.GetProperty("bestMetric")}");
+
+        var scores = folder.File("scores.csv");
+        var predicted = Call(PredictCommand.Run, "predict", "--model", end.GetProperty("bestFolder").GetString()!, "--data", folder.File("questions.csv"), "--out", scores, "--max-length", "64");
+        Assert.Equal((0, "", $"300 rows scored, in {scores}"), (predicted.Code, predicted.Error, Assert.Single(predicted.Output)));
+        Assert.Equal("question,context,answer,start,predicted_answer,predicted_start,probability", File.ReadLines(scores).First());
+
+        File.AppendAllText(folder.File("questions.csv"), "Who?,Nobody was there.,Somebody,\n");
+        Assert.Equal((1, $"{folder.File("questions.csv")}, line 302: the answer \"Somebody\" does not stand in the context, letter for letter."), (Call(TrainCommand.Run, command) is var refused ? refused.Code : 0, refused.Error));
+        Assert.Equal("--text does not go together with --question and --context.", Call(TrainCommand.Run, [.. command, "--text", "a"]).Error);
+    }
+
     public void Dispose() => folder.Dispose();
 }

@@ -23,6 +23,7 @@ public sealed class EncoderAdapterTests : IDisposable
         TextTask.MultiLabel => new(recipe with { Metric = Metric.MicroF1 }, Repository.PracticeModel, SmallTexts.Labels, OtherAnswersTests.Several(240, 7), OtherAnswersTests.Several(60, 8), folder.File(output), task),
         TextTask.Regression => new(recipe with { Metric = Metric.RSquared, MaxLength = 64 }, Repository.PracticeModel, [], OtherAnswersTests.Numbers(240, 7), OtherAnswersTests.Numbers(60, 8), folder.File(output), task),
         TextTask.TokenClassification => new(recipe with { Metric = Metric.WordAccuracy }, Repository.PracticeModel, TokenTagTests.Types, TokenTagTests.Rows(240, 1), TokenTagTests.Rows(60, 2), folder.File(output), task),
+        TextTask.QuestionAnswering => new(recipe with { Metric = Metric.AnswerF1, MaxLength = 64 }, Repository.PracticeModel, [], SmallQuestions.Rows(240, 1), SmallQuestions.Rows(60, 2), folder.File(output), task),
         _ => SmallTexts.Job(folder.File(output), recipe),
     };
 
@@ -76,6 +77,7 @@ public sealed class EncoderAdapterTests : IDisposable
     [InlineData(TextTask.MultiLabel, "SEQ_CLS", 0.75)]
     [InlineData(TextTask.Regression, "SEQ_CLS", 0.3)]
     [InlineData(TextTask.TokenClassification, "TOKEN_CLS", 0.85)]
+    [InlineData(TextTask.QuestionAnswering, "QUESTION_ANS", 0.3)]
     public void Every_task_learns_by_adapters_and_is_saved_as_what_it_is(TextTask task, string type, double least)
     {
         var job = Job(task, Recipe with { Epochs = 6, LoraTargets = LoraTargets.AllLinear });
@@ -83,10 +85,10 @@ public sealed class EncoderAdapterTests : IDisposable
         Assert.True(result.BestMetric > least, $"{job.Recipe.Metric} {result.BestMetric}");
         var adapter = Path.Combine(result.BestFolder!, "adapter");
         var config = Repository.Json(Path.Combine(adapter, "adapter_config.json"));
-        Assert.Equal((type, "classifier"), (config.GetProperty("task_type").GetString(), Assert.Single(config.GetProperty("modules_to_save").EnumerateArray()).GetString()));
+        Assert.Equal((type, task == TextTask.QuestionAnswering ? "qa_outputs" : "classifier"), (config.GetProperty("task_type").GetString(), Assert.Single(config.GetProperty("modules_to_save").EnumerateArray()).GetString()));
 
         // The base with the adapters gives the saved model's logits, a number in the data's own unit.
-        var head = task == TextTask.TokenClassification ? EncoderHead.Token : EncoderHead.Sequence;
+        var head = task switch { TextTask.TokenClassification => EncoderHead.Token, TextTask.QuestionAnswering => EncoderHead.Answer, _ => EncoderHead.Sequence };
         using var best = LoadClassifier.ForPrediction(result.BestFolder!, head).Model;
         var (bare, _, _) = LoadClassifier.ForTraining(Repository.PracticeModel, best.Config.Labels, 0, seed: 1, head);
         using var owned = bare;

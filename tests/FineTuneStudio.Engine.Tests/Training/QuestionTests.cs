@@ -219,6 +219,10 @@ public sealed class QuestionTests : IDisposable
         var cost = DryRun.Measure(new(SmallTexts.Recipe with { Metric = Metric.AnswerF1, MaxLength = 64 }, Repository.PracticeModel, 0, facts.TokenLengths, 20, Task: TextTask.QuestionAnswering), default);
         Assert.Equal(64, cost.LongestTokens);
         Assert.True(cost.EvaluationSeconds > 0);
+        // What is measured for a row of several windows is a step of as many.
+        using var objective = Objective.For(TextTask.QuestionAnswering, SmallTexts.Recipe with { MaxLength = 64 }, Repository.PracticeModel, []);
+        var random = (QuestionTexts)objective.Random([40, 64, 65, 160]);
+        Assert.Equal([1, 1, 2, 3], Enumerable.Range(0, 4).Select(row => random.Learned(row).Count));
     }
 
     [Fact]
