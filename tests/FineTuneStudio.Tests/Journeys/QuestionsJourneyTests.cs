@@ -185,6 +185,11 @@ public sealed class QuestionsJourneyTests(StudioFixture app, Browser browser) : 
         await Expect(page.Locator("[role=status] .lead")).ToBeVisibleAsync(new() { Timeout = 60_000 });
         await Expect(page.Locator("[role=status] .example")).ToContainTextAsync("A canvas bag.");
         await Look.At(page, "questions-model");
+        // A mark that is no token leaves nothing that could be an answer.
+        await page.GetByLabel("Context", new() { Exact = true }).FillAsync("\u200b");
+        await Press(page, "Ask the model");
+        await Expect(page.GetByText("No answer: the model finds none in this context")).ToBeVisibleAsync(new() { Timeout = 60_000 });
+        await Look.At(page, "questions-no-answer");
 
         var file = Path.Combine(app.Folder, "to-score.csv");
         await File.WriteAllTextAsync(file, $"id,question,context\n1,What colour is it?,{context}\n2,Where was it found?,{context}\n3,What?,\n");
