@@ -1,4 +1,3 @@
-using System.Globalization;
 using FineTuneStudio.BaseModels;
 using FineTuneStudio.Engine.Text;
 using FineTuneStudio.Engine.Training;
@@ -41,7 +40,7 @@ public sealed class MeasureStep(IDbContextFactory<StudioDb> databases, ProjectAc
         }
 
         using var machine = signals.TakeToMeasure(out var trains) ?? throw new ArgumentException(trains ? RunTrains : AnotherMeasures);
-        var (memory, disk) = (FreeMemory(), new DriveInfo(folder.Root).AvailableFreeSpace);
+        var (memory, disk) = (FreeMemory.Bytes(), new DriveInfo(folder.Root).AvailableFreeSpace);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(cancel, machine.RunWaits);
         try
         {
@@ -63,15 +62,4 @@ public sealed class MeasureStep(IDbContextFactory<StudioDb> databases, ProjectAc
         }) { IsBackground = true, Name = "dry run" }.Start();
         return done.Task;
     }
-
-    /// What the system can give without swapping, less where a container has a limit of its own; null where neither says.
-    private static long? FreeMemory()
-    {
-        if (!OperatingSystem.IsLinux()) return GC.GetGCMemoryInfo() is var all && all.TotalAvailableMemoryBytes > 0 ? Math.Max(0, all.TotalAvailableMemoryBytes - all.MemoryLoadBytes) : null;
-        var line = File.ReadLines("/proc/meminfo").FirstOrDefault(l => l.StartsWith("MemAvailable:", StringComparison.Ordinal));
-        long? free = line is null ? null : 1024 * long.Parse(line.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture);
-        return Number("/sys/fs/cgroup/memory.max") is { } limit && Number("/sys/fs/cgroup/memory.current") is { } taken ? Math.Min(free ?? long.MaxValue, Math.Max(0, limit - taken)) : free;
-    }
-
-    private static long? Number(string path) => File.Exists(path) && long.TryParse(File.ReadAllText(path).Trim(), CultureInfo.InvariantCulture, out var number) ? number : null;
 }

@@ -20,8 +20,8 @@ public static class WhatFits
                 advice.Add("Turn on activation checkpointing: each block is computed again for its gradients instead of being kept, the same run in less memory with slower steps.");
             if (cost.LongestTokens > 16) advice.Add($"Set max length to {cost.LongestTokens / 2}: the longest batch has {cost.LongestTokens} tokens, and longer texts are then cut.");
         }
-        if ((!measured.FitsMemory || !measured.FitsDisk) && recipe.TrainableLayers != TrainableLayers.HeadOnly)
-            advice.Add("Train fewer layers: gradients and the optimizer's state are kept only for those that train.");
+        if ((!measured.FitsMemory || !measured.FitsDisk) && recipe.TrainableLayers != TrainableLayers.HeadOnly && recipe.Method == TrainingMethod.Full)
+            advice.Add("Train fewer layers, or adapters by LoRA: gradients and the optimizer's state are kept only for those that train.");
         if (!measured.FitsDisk) advice.Add($"Free {Say.Bytes(cost.DiskBytes - measured.FreeDiskBytes)} on the server's disk, for example by removing the folders of old runs' models that nobody uses.");
         return advice;
     }

@@ -39,7 +39,9 @@ public sealed class BertForSequenceClassification : SequenceClassifier
 
     private protected override Tensor Embed(Tensor input_ids, Tensor? token_type_ids) => bert.Embeddings.call(input_ids, token_type_ids);
 
-    private protected override Tensor Classify(Tensor hidden) => classifier.call(dropout.call(bert.Pooler!.call(hidden)));
+    private protected override Tensor Pool(Tensor hidden) => bert.Pooler!.call(hidden);
+
+    private protected override Tensor Classify(Tensor features) => classifier.call(dropout.call(features));
 }
 
 /// <summary>Embeddings, encoder blocks and, where the first token stands for the text, the pooler.</summary>

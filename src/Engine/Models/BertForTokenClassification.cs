@@ -38,5 +38,5 @@ public sealed class BertForTokenClassification : SequenceClassifier
 
     private protected override Tensor Embed(Tensor input_ids, Tensor? token_type_ids) => bert.Embeddings.call(input_ids, token_type_ids);
 
-    private protected override Tensor Classify(Tensor hidden) => classifier.call(dropout.call(hidden));
+    private protected override Tensor Classify(Tensor features) => classifier.call(dropout.call(features));
 }

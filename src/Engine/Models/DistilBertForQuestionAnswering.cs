@@ -39,5 +39,5 @@ public sealed class DistilBertForQuestionAnswering : SequenceClassifier
 
     private protected override Tensor Embed(Tensor input_ids, Tensor? token_type_ids) => distilbert.Embeddings.call(input_ids);
 
-    private protected override Tensor Classify(Tensor hidden) => qa_outputs.call(dropout.call(hidden));
+    private protected override Tensor Classify(Tensor features) => qa_outputs.call(dropout.call(features));
 }

@@ -39,7 +39,9 @@ public sealed class DistilBertForSequenceClassification : SequenceClassifier
 
     private protected override Tensor Embed(Tensor input_ids, Tensor? token_type_ids) => distilbert.Embeddings.call(input_ids);
 
-    private protected override Tensor Classify(Tensor hidden) => classifier.call(dropout.call(pre_classifier.call(hidden.select(1, 0)).relu()));
+    private protected override Tensor Pool(Tensor hidden) => hidden.select(1, 0);
+
+    private protected override Tensor Classify(Tensor features) => classifier.call(dropout.call(pre_classifier.call(features).relu()));
 }
 
 /// <summary>Embeddings and blocks.</summary>

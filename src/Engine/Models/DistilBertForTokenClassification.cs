@@ -38,5 +38,5 @@ public sealed class DistilBertForTokenClassification : SequenceClassifier
 
     private protected override Tensor Embed(Tensor input_ids, Tensor? token_type_ids) => distilbert.Embeddings.call(input_ids);
 
-    private protected override Tensor Classify(Tensor hidden) => classifier.call(dropout.call(hidden));
+    private protected override Tensor Classify(Tensor features) => classifier.call(dropout.call(features));
 }

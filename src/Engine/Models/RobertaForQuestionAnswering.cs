@@ -37,5 +37,5 @@ public sealed class RobertaForQuestionAnswering : SequenceClassifier
 
     private protected override Tensor Embed(Tensor input_ids, Tensor? token_type_ids) => roberta.Embeddings.call(input_ids, token_type_ids);
 
-    private protected override Tensor Classify(Tensor hidden) => qa_outputs.call(hidden);
+    private protected override Tensor Classify(Tensor features) => qa_outputs.call(features);
 }

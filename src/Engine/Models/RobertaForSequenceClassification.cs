@@ -37,7 +37,9 @@ public sealed class RobertaForSequenceClassification : SequenceClassifier
 
     private protected override Tensor Embed(Tensor input_ids, Tensor? token_type_ids) => roberta.Embeddings.call(input_ids, token_type_ids);
 
-    private protected override Tensor Classify(Tensor hidden) => classifier.call(hidden);
+    private protected override Tensor Pool(Tensor hidden) => hidden.select(1, 0);
+
+    private protected override Tensor Classify(Tensor features) => classifier.call(features);
 }
 
 /// <summary>Embeddings and encoder blocks.</summary>
@@ -93,7 +95,7 @@ internal sealed class RobertaEmbeddings : Module<Tensor, Tensor?, Tensor>
     }
 }
 
-/// <summary>The first token through a linear layer and tanh to the labels: [batch, length, hidden] to [batch, labels].</summary>
+/// <summary>The first token through a linear layer and tanh to the labels: [batch, hidden] to [batch, labels].</summary>
 internal sealed class RobertaClassificationHead : Module<Tensor, Tensor>
 {
     private readonly Linear dense;
@@ -110,5 +112,5 @@ internal sealed class RobertaClassificationHead : Module<Tensor, Tensor>
 
     public Linear Projection => out_proj;
 
-    public override Tensor forward(Tensor hidden) => out_proj.call(dropout.call(dense.call(dropout.call(hidden.select(1, 0))).tanh()));
+    public override Tensor forward(Tensor first) => out_proj.call(dropout.call(dense.call(dropout.call(first)).tanh()));
 }

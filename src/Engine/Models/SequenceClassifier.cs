@@ -80,8 +80,11 @@ public abstract class SequenceClassifier : Module<Tensor, Tensor?, Tensor?, Tens
     /// <summary>Ids and types int64 [batch, length] to [batch, length, hidden].</summary>
     private protected abstract Tensor Embed(Tensor input_ids, Tensor? token_type_ids);
 
-    /// <summary>The last block's output [batch, length, hidden] to logits [batch, labels], or [batch, length, labels] where each token is classified.</summary>
-    private protected abstract Tensor Classify(Tensor hidden);
+    /// <summary>The last block's output [batch, length, hidden] to what the head reads of it: [batch, hidden], or all of it where the head is on each token.</summary>
+    private protected virtual Tensor Pool(Tensor hidden) => hidden;
+
+    /// <summary>What <see cref="Pool"/> gives to logits [batch, labels], or [batch, length, labels].</summary>
+    private protected abstract Tensor Classify(Tensor features);
 
     /// <summary>Logits.</summary>
     /// <param name="input_ids">Token ids, int64 [batch, length].</param>
@@ -90,14 +93,20 @@ public abstract class SequenceClassifier : Module<Tensor, Tensor?, Tensor?, Tens
     /// <returns>float32 [batch, labels], or [batch, length, labels] where each token is classified; at padding those mean nothing.</returns>
     /// <exception cref="ArgumentException">The texts are longer than the model's positions.</exception>
     public sealed override Tensor forward(Tensor input_ids, Tensor? attention_mask, Tensor? token_type_ids) =>
-        Classify(Encode(input_ids, attention_mask, token_type_ids, null)).to(float32);
+        FromFeatures(Features(input_ids, attention_mask, token_type_ids));
+
+    /// <summary>What the head reads: [batch, hidden], or [batch, length, hidden] where it is on each token. The arguments are those of <see cref="forward"/>.</summary>
+    internal Tensor Features(Tensor input_ids, Tensor? attention_mask, Tensor? token_type_ids) => Pool(Encode(input_ids, attention_mask, token_type_ids, null));
+
+    /// <summary>Logits, float32, from <see cref="Features"/>.</summary>
+    internal Tensor FromFeatures(Tensor features) => Classify(features).to(float32);
 
     /// <summary>Logits, as of a plain call, and the hidden states [batch, length, hidden]: the embeddings' output, then each block's.</summary>
     public (Tensor Logits, IReadOnlyList<Tensor> HiddenStates) ForwardWithHiddenStates(Tensor input_ids, Tensor? attention_mask, Tensor? token_type_ids)
     {
         var states = new List<Tensor>();
         var last = Encode(input_ids, attention_mask, token_type_ids, states);
-        return (Classify(last), states);
+        return (FromFeatures(Pool(last)), states);
     }
 
     private Tensor Encode(Tensor input_ids, Tensor? attention_mask, Tensor? token_type_ids, List<Tensor>? states)

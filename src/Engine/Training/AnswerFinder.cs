@@ -34,7 +34,7 @@ public sealed class AnswerFinder : IDisposable
         foreach (var rows in Enumerable.Range(0, texts.Count).OrderByDescending(i => texts[i].Length).Chunk(batchSize))
         {
             var windowed = WindowedQuestion.Of([.. rows.Select(r => texts[r])], tokenizer, Math.Min(maxLength, model.Config.MaxPositions));
-            var logits = WindowedQuestion.Logits(model, windowed, tokenizer.PadId, batchSize);
+            var logits = WindowedQuestion.Logits(batch => batch.Through(model, batch.AllRows), windowed, tokenizer.PadId, batchSize);
             for (var i = 0; i < rows.Length; i++) results[rows[i]] = AnswerSpans.Find(windowed[i], logits[i]);
             done?.Invoke(finished += rows.Length);
         }

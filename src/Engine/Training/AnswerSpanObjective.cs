@@ -49,7 +49,7 @@ internal sealed class AnswerSpanObjective(RunRecipe recipe, string baseFolder) :
     protected override Tensor Loss(QuestionTexts texts, int[] rows)
     {
         List<(QuestionWindow Window, int Start, int End)> windows = [.. rows.SelectMany(texts.Learned)];
-        var (logits, mask) = WindowedQuestion.Logits(Classifier, [.. windows.Select(w => w.Window)], texts.PadId);
+        var (logits, mask) = WindowedQuestion.Logits(Logits, [.. windows.Select(w => w.Window)], texts.PadId);
         return AnswerSpans.Loss(logits, tensor(windows.Select(w => (long)w.Start).ToArray()), tensor(windows.Select(w => (long)w.End).ToArray()), mask);
     }
 
@@ -58,7 +58,7 @@ internal sealed class AnswerSpanObjective(RunRecipe recipe, string baseFolder) :
         var (loss, windows, f1, exact, count) = (0.0, 0, 0.0, 0.0, 0);
         foreach (var rows in batches)
         {
-            var logits = WindowedQuestion.Logits(Classifier, [.. rows.Select(r => texts[r])], texts.PadId, rows.Length);
+            var logits = WindowedQuestion.Logits(Logits, [.. rows.Select(r => texts[r])], texts.PadId, rows.Length);
             for (var i = 0; i < rows.Length; i++)
             {
                 var (question, answers) = (texts[rows[i]], texts.AnswersOf(rows[i]));
@@ -93,6 +93,8 @@ internal sealed class QuestionTexts(WindowedQuestion[] rows, IReadOnlyList<GoldA
     public int PadId { get; } = padId;
 
     public WindowedQuestion this[int row] => rows[row];
+
+    public override TokenizedTexts Stretches => new([.. rows.SelectMany(r => r.Windows).Select(w => w.Ids)], PadId, [.. rows.SelectMany(r => r.Windows).Select(w => w.Types)]);
 
     public IReadOnlyList<GoldAnswer> AnswersOf(int row) => answers[row];
 

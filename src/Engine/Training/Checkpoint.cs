@@ -8,10 +8,11 @@ namespace FineTuneStudio.Engine.Training;
 /// <summary>
 /// Where a run stands, with everything that the next step depends on besides weights and optimizer. Batches and dropout
 /// follow from the recipe's seed and the step, so no generator's inner state has to be kept. The rows of a batch and of an evaluation's batch
-/// are there only where memory ran out and they became fewer than the recipe's. The precision is that of the steps; the tensors are float32.
+/// are there only where memory ran out and they became fewer than the recipe's; whether features are kept, only where the head alone trains. The precision is that of the steps; the tensors are float32.
 /// </summary>
 internal sealed record RunState(int Step, int BestStep, double? BestMetric, int EvaluationsWithoutImprovement, double? FirstLoss, double? SmoothedLoss,
-    string RecipeSha256, string DataSha256, string? WeightsFile = null, int? BatchSize = null, int? EvaluationRows = null, Precision Precision = Precision.Float32);
+    string RecipeSha256, string DataSha256, string? WeightsFile = null, int? BatchSize = null, int? EvaluationRows = null, Precision Precision = Precision.Float32,
+    bool? KeepsFeatures = null);
 
 /// <summary>
 /// The folder from which a stopped run goes on: <c>checkpoint-STEP.safetensors</c> holds the trained weights and the

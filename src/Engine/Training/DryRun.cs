@@ -29,6 +29,12 @@ public sealed record DryRunJob(RunRecipe Recipe, string BaseFolder, int Labels, 
 public sealed record DryRunResult(double MedianStepSeconds, double LongestStepSeconds, int LongestTokens, double EvaluationSeconds, double RunSeconds,
     long PeakMemoryBytes, long BestCheckpointBytes, long LastCheckpointBytes, int MeasuredRows)
 {
+    /// <summary>Memory for what lies below the head, computed once for each row where only the head trains and it fits; else 0. <see cref="PeakMemoryBytes"/> includes it.</summary>
+    public long FeatureBytes { get; init; }
+
+    /// <summary>Seconds that computing it takes, once, before the first step. <see cref="RunSeconds"/> includes them.</summary>
+    public double FeatureSeconds { get; init; }
+
     /// <summary>On the disk at the most: both checkpoints, and the larger of them twice while it is replaced.</summary>
     public long DiskBytes => BestCheckpointBytes + LastCheckpointBytes + Math.Max(BestCheckpointBytes, LastCheckpointBytes);
 }
@@ -78,6 +84,8 @@ public static class DryRun
         private readonly List<(string Name, Parameter Parameter)> trained;
         private readonly RecipeOptimizer optimizer;
         private readonly int[] lengths, byLength;
+        private readonly long featureBytes;
+        private (int[] Rows, TokenizedTexts Texts)? kept;
 
         public Bench(DryRunJob job, CancellationToken cancel, Action<double>? progress)
         {
@@ -91,6 +99,7 @@ public static class DryRun
                 trained = [.. objective.Trained];
                 if (4 * (Weights + Trained) is var least && least > job.MemoryLimitBytes)
                     throw new TrainingException($"Weights and gradients alone take {Mebibytes(least)} of memory and only {Mebibytes(job.MemoryLimitBytes)} are free; train fewer layers or start from a smaller base model.");
+                if (objective.IsBackboneFixed && Features() is var bytes && bytes <= FineTune.FeatureRoom(job.MemoryLimitBytes < long.MaxValue ? job.MemoryLimitBytes : FreeMemory.Bytes())) featureBytes = bytes;
                 optimizer = RecipeOptimizer.For(trained, recipe);
                 // The weights must stay what they are: those that run away make numbers so small, or so large, that they cost other times.
                 optimizer.SetRate(0);
@@ -109,6 +118,13 @@ public static class DryRun
 
         private long OptimizerState => Enumerable.Range(0, optimizer.Parameters.Count).SelectMany(optimizer.StateOf).Sum(s => s.Tensor.numel());
 
+        /// <summary>Bytes of the features of all train rows and as many validation rows as there are, of the same lengths. Windows repeat a quarter of the one before.</summary>
+        private long Features()
+        {
+            var each = job.TokenLengths.Select(n => n <= recipe.MaxLength ? n : n + n / 3).ToList();
+            return (long)(objective.FeatureBytes(each) * (1 + (double)job.ValidationRows / each.Count));
+        }
+
         public DryRunResult Measure()
         {
             var plan = TrainingPlan.For(recipe, lengths.Length);
@@ -125,10 +141,48 @@ public static class DryRun
                 Repeat(longest, tried, rows => { var seconds = Learn(rows); update.Add(Update()); return seconds; }, 0.4, 0.6),
                 Repeat(usual, tried, rows => { var seconds = Learn(rows); update.Add(Update()); return seconds; }, 0.6, 0.8));
             var seconds = steps.Select(s => s.Sum(learning.Of) + Median(update)).ToArray();
+            var features = featureBytes == 0 ? 0 : FeatureSeconds(tried < longest.Length ? tried : FineTune.EvaluationBatchSize);
             var evaluation = plan.EvaluationSteps.Count > 0 && job.ValidationRows > 0 ? Evaluation(tried < longest.Length ? tried : FineTune.EvaluationBatchSize) : 0;
             progress?.Invoke(1);
-            return new(Median(seconds), seconds.Max(), Math.Min(longest[0], recipe.MaxLength), evaluation, recipe.Epochs * seconds.Sum() + plan.EvaluationSteps.Count * evaluation,
-                Math.Max(peak, memory.Rise()), 4 * (Weights + (recipe.Method == TrainingMethod.Full ? 0 : Trained)), 4 * (Trained + OptimizerState), tried);
+            return new(Median(seconds), seconds.Max(), Math.Min(longest[0], recipe.MaxLength), evaluation, features + recipe.Epochs * seconds.Sum() + plan.EvaluationSteps.Count * evaluation,
+                Math.Max(peak, memory.Rise()) + featureBytes, 4 * (Weights + (recipe.Method == TrainingMethod.Full ? 0 : Trained)), 4 * (Trained + OptimizerState), tried) { FeatureBytes = featureBytes, FeatureSeconds = features };
+        }
+
+        /// <summary>Rows of random tokens; where features are kept, with theirs.</summary>
+        private TokenizedTexts Random(int[] rows)
+        {
+            if (featureBytes == 0) return objective.Random(rows);
+            if (kept is { } last && last.Rows.SequenceEqual(rows)) return last.Texts;
+            var texts = objective.Random(rows);
+            Keep(texts);
+            kept = (rows, texts);
+            return texts;
+        }
+
+        private void Keep(TokenizedTexts texts)
+        {
+            objective.Model.eval();
+            using var noGrad = no_grad();
+            using var mixed = MixedPrecision.Begin(recipe.Precision);
+            objective.KeepFeatures([texts], all => [all.AllRows]);
+            memory.Rise();
+        }
+
+        /// <summary>Seconds for the features of all rows, from the longest and the middle batch.</summary>
+        private double FeatureSeconds(int most)
+        {
+            double One(int[] rows)
+            {
+                cancel.ThrowIfCancellationRequested();
+                var texts = objective.Random(rows);
+                var start = Stopwatch.GetTimestamp();
+                Keep(texts);
+                return Stopwatch.GetElapsedTime(start).TotalSeconds;
+            }
+            kept = null;
+            var batches = byLength.Chunk(FineTune.EvaluationBatchSize).ToArray();
+            var cost = new Cost(Repeat(batches[0], most, One, 0.8, 0.8), Repeat(Middle(batches), most, One, 0.8, 0.8));
+            return batches.Sum(cost.Of) * (1 + (double)job.ValidationRows / lengths.Length);
         }
 
         /// <summary>
@@ -154,8 +208,8 @@ public static class DryRun
         private double Learn(int[] rows)
         {
             cancel.ThrowIfCancellationRequested();
+            var texts = Random(rows);
             objective.TrainMode();
-            var texts = objective.Random(rows);
             var start = Stopwatch.GetTimestamp();
             using (NewDisposeScope())
             {
@@ -199,8 +253,8 @@ public static class DryRun
         private double Score(int[] rows)
         {
             cancel.ThrowIfCancellationRequested();
+            var texts = Random(rows);
             objective.Model.eval();
-            var texts = objective.Random(rows);
             var start = Stopwatch.GetTimestamp();
             using (no_grad())
             using (MixedPrecision.Begin(recipe.Precision))

@@ -12,6 +12,7 @@ internal abstract class EncoderObjective<TTexts> : Objective where TTexts : Toke
 {
     private readonly string baseFolder;
     private Tokenizer? tokenizer;
+    private KeptFeatures? kept;
 
     /// <param name="labels">Names of the head's outputs.</param>
     /// <param name="head">What the head is put on.</param>
@@ -91,10 +92,20 @@ internal abstract class EncoderObjective<TTexts> : Objective where TTexts : Toke
     protected abstract Evaluation Measure(TTexts texts, IEnumerable<int[]> batches);
 
     /// <summary>The head's output for rows: float32, [rows, labels], or [rows, length, labels] where it is on each token.</summary>
-    protected Tensor Logits(TokenizedTexts texts, int[] rows)
+    protected Tensor Logits(TokenizedTexts texts, int[] rows) => kept?.Of(texts, rows) is { } features ? Classifier.FromFeatures(features) : texts.Through(Classifier, rows);
+
+    /// <summary>The same for all rows.</summary>
+    protected Tensor Logits(TokenizedTexts texts) => Logits(texts, texts.AllRows);
+
+    public override bool IsBackboneFixed => Recipe is { TrainableLayers: TrainableLayers.HeadOnly, Method: TrainingMethod.Full };
+
+    public override long FeatureBytes(IEnumerable<int> lengths) => KeptFeatures.BytesOf(lengths, Classifier);
+
+    public override void KeepFeatures(IReadOnlyList<TokenizedTexts> texts, Func<TokenizedTexts, IEnumerable<int[]>> batches)
     {
-        var (ids, mask) = texts.Batch(rows);
-        return Classifier.call(ids, mask, null);
+        kept?.Dispose();
+        kept = null;
+        kept = KeptFeatures.Compute(Classifier, [.. texts.Select(t => t.Stretches)], batches);
     }
 
     /// <summary>A complete folder of the whole model, adapters merged, and beside its files the adapters alone with the head.</summary>
@@ -109,6 +120,7 @@ internal abstract class EncoderObjective<TTexts> : Objective where TTexts : Toke
     /// <summary>Also of an objective that failed halfway through its making.</summary>
     public override void Dispose()
     {
+        kept?.Dispose();
         Adapters?.Dispose();
         Classifier?.Dispose();
     }

@@ -33,6 +33,9 @@ public static class FineTune
         return loop.Run(resume);
     }
 
+    /// <summary>Memory for kept features, of what is free.</summary>
+    internal static long FeatureRoom(long? free) => free / 2 ?? 1L << 30;
+
     private static void Check(FineTuneJob job)
     {
         // A new run empties both folders, and best is written with the base's files at hand.
@@ -112,6 +115,7 @@ public static class FineTune
                 foreach (var folder in new[] { Last, Best }.Where(Directory.Exists)) Directory.Delete(folder, recursive: true);
             // A run that had ended with early stopping before it was interrupted has nothing left to do.
             if (Impatient) return End(FineTuneOutcome.StoppedEarly);
+            if (!KeepFeatures()) return End(FineTuneOutcome.Cancelled);
 
             var evaluations = plan.EvaluationSteps.ToHashSet();
             IReadOnlyList<int[]> batches = [];
@@ -143,6 +147,42 @@ public static class FineTune
                 if (Impatient && state.Step < plan.TotalSteps) return End(FineTuneOutcome.StoppedEarly);
             }
             return End(FineTuneOutcome.Finished);
+        }
+
+        /// <summary>
+        /// Where nothing below the head trains, computes what it makes of each row once, if that fits into memory; false where a person cancelled
+        /// meanwhile. A run that goes on does as it did before, so that its losses are the same to the bit.
+        /// </summary>
+        private bool KeepFeatures()
+        {
+            if (!objective.IsBackboneFixed) return true;
+            var bytes = objective.FeatureBytes(train.Stretches.Lengths.Concat(validation.Stretches.Lengths));
+            var (most, asBefore) = (job.MostFeatureBytes ?? FeatureRoom(FreeMemory.Bytes()), state.KeepsFeatures == false);
+            if (bytes > most || asBefore)
+            {
+                state = state with { KeepsFeatures = false };
+                report(new LogLine("Only the head trains, but what lies below it is computed anew at every step"
+                    + (asBefore ? ", as before the interruption." : Text($": the features of all rows would take {bytes / 1048576.0:0.0} MiB of memory, and {most / 1048576.0:0.0} MiB are set aside for them."))));
+                return true;
+            }
+            state = state with { KeepsFeatures = true };
+            report(new LogLine("Only the head trains, so what lies below it is computed once for each row, without dropout, and kept."));
+            var start = Stopwatch.GetTimestamp();
+            objective.Model.eval();
+            using var noGrad = no_grad();
+            using var mixed = MixedPrecision.Begin(recipe.Precision);
+            while (true)
+            {
+                try
+                {
+                    objective.KeepFeatures([train, validation], texts => Watched(texts.BatchesByLength(EvaluationRows)));
+                    break;
+                }
+                catch (CancelledByPerson) { return false; }
+                catch (Exception refused) when (OutOfMemory.Refused(refused)) { HalveEvaluation(refused); }
+            }
+            report(new LogLine(Text($"Computed the features of {train.Count} train and {validation.Count} validation rows once in {Stopwatch.GetElapsedTime(start).TotalSeconds:0.0} s; they take {bytes / 1048576.0:0.0} MiB of memory. From here on a step computes the head alone.")));
+            return true;
         }
 
         /// <summary>Gradual unfreezing: the head alone at first, then one more block every so many epochs, and after the blocks the embeddings.</summary>

@@ -3,8 +3,10 @@ namespace FineTuneStudio.Engine.Training;
 /// <summary>Everything a run needs. Nothing outside <paramref name="OutputFolder"/> is written.</summary>
 /// <param name="Labels">The names that answers are made of; empty for a task without labels.</param>
 /// <param name="Train">Examples of the kind that <paramref name="Task"/> learns from.</param>
+/// <param name="MostFeatureBytes">Where only the head trains, memory for what lies below it, computed once for each row; with 0, or where it would not do,
+/// that is computed at every step. Null is half of what is free when the run begins.</param>
 public sealed record FineTuneJob(RunRecipe Recipe, string BaseFolder, IReadOnlyList<string> Labels,
-    IReadOnlyList<TrainingExample> Train, IReadOnlyList<TrainingExample> Validation, string OutputFolder, TextTask Task = TextTask.SingleLabel);
+    IReadOnlyList<TrainingExample> Train, IReadOnlyList<TrainingExample> Validation, string OutputFolder, TextTask Task = TextTask.SingleLabel, long? MostFeatureBytes = null);
 
 /// <summary>What a person asks of a run under way: nothing, to end it with its best checkpoint, or to drop it.</summary>
 public enum StopRequest { None, Stop, Cancel }

@@ -120,6 +120,21 @@ internal abstract class Objective : IDisposable
     {
     }
 
+    /// <summary>Whether nothing below the head ever changes in a run, so that what it makes of each row can be computed once.</summary>
+    public virtual bool IsBackboneFixed => false;
+
+    /// <summary>Memory that the features of stretches of given lengths in tokens take, see <see cref="KeptFeatures"/>.</summary>
+    public virtual long FeatureBytes(IEnumerable<int> lengths) => 0;
+
+    /// <summary>
+    /// Computes what lies below the head once for all stretches of texts; from then on the loss and the measures of these texts compute the
+    /// head alone, and those of other texts everything, as before. Called in evaluation mode and without gradients, where <see cref="IsBackboneFixed"/>.
+    /// </summary>
+    /// <param name="batches">The stretches that are computed together.</param>
+    public virtual void KeepFeatures(IReadOnlyList<TokenizedTexts> texts, Func<TokenizedTexts, IEnumerable<int[]>> batches)
+    {
+    }
+
     /// <summary>Training mode; what is frozen stays in evaluation mode.</summary>
     public abstract void TrainMode();
 

@@ -187,7 +187,7 @@ public sealed record RecipeField
             Number("GradientClipping", "Gradient clipping", regularisation, 0, 100, "norm", "Gradients longer than this are shortened to it; 0 turns clipping off.",
                 r => r.GradientClipping, (r, v) => r with { GradientClipping = v }),
             Choice("TrainableLayers", "Trainable layers", layers, [new("All", "All layers"), new("HeadOnly", "Only the new head"), new("LastBlocks", "Head and last blocks")],
-                "Which parts of the model may change; the head for your labels always does.", r => r.TrainableLayers, (r, v) => r with { TrainableLayers = v }) with { ReadWhen = own },
+                "Which parts of the model may change; the new head always does, and alone it trains fast, because what lies below it is computed once for each row.", r => r.TrainableLayers, (r, v) => r with { TrainableLayers = v }) with { ReadWhen = own },
             Whole("LastBlocks", "Last blocks", layers, 1, 48, "blocks", "How many of the model's last blocks train, when trainable layers is set to head and last blocks.",
                 r => r.LastBlocks, (r, v) => r with { LastBlocks = v }) with { ReadWhen = r => own(r) && r.TrainableLayers == TrainableLayers.LastBlocks },
             Whole("EvaluationsPerEpoch", "Evaluations per epoch", evaluation, 0, 50, null, "How often in each epoch the model is measured on the validation rows; 0 turns it off.",

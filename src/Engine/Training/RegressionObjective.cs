@@ -101,21 +101,13 @@ internal sealed class RegressionObjective(RunRecipe recipe, string baseFolder) :
     }
 
     /// <summary>float32 [rows], in standard deviations from the mean.</summary>
-    private Tensor Scaled(ValuedTexts texts, int[] rows)
-    {
-        var (ids, mask) = texts.Batch(rows);
-        return Classifier.call(ids, mask, texts.TypesOf(rows, ids.shape[1])).squeeze(-1);
-    }
+    private Tensor Scaled(ValuedTexts texts, int[] rows) => Logits(texts, rows).squeeze(-1);
 
     private Tensor Wanted(ValuedTexts texts, int[] rows) => tensor(rows.Select(row => (float)((texts.Values[row] - mean) / deviation)).ToArray());
 }
 
 /// <summary>Texts with a number each.</summary>
-/// <param name="types">0 for tokens of a row's first text and 1 for those of its second; null where no row has a second.</param>
-internal sealed class ValuedTexts(int[][] ids, int[][]? types, IReadOnlyList<double> values, int padId) : TokenizedTexts(ids, padId)
+internal sealed class ValuedTexts(int[][] ids, int[][]? types, IReadOnlyList<double> values, int padId) : TokenizedTexts(ids, padId, types)
 {
     public IReadOnlyList<double> Values => values;
-
-    /// <summary>int64 [rows, length], or null where all would be 0.</summary>
-    public Tensor? TypesOf(int[] rows, long length) => TextPair.Types(types, rows, length);
 }

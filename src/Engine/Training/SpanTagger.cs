@@ -45,7 +45,7 @@ public sealed class SpanTagger : IDisposable
         var windowed = WindowedText.Of(texts, tokenizer, Math.Min(maxLength, model.Config.MaxPositions));
         foreach (var rows in Enumerable.Range(0, texts.Count).OrderByDescending(i => windowed[i].Windows.Sum(w => w.Ids.Length)).Chunk(batchSize))
         {
-            var logs = WindowedText.LogProbabilities(model, [.. rows.Select(r => windowed[r])], tokenizer.PadId, batchSize);
+            var logs = WindowedText.LogProbabilities(batch => batch.Through(model, batch.AllRows), [.. rows.Select(r => windowed[r])], tokenizer.PadId, batchSize);
             for (var i = 0; i < rows.Length; i++) results[rows[i]] = Found(windowed[rows[i]], logs[i]);
             done?.Invoke(finished += rows.Length);
         }

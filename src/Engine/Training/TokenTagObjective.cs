@@ -56,7 +56,7 @@ internal sealed class TokenTagObjective(RunRecipe recipe, string baseFolder, IRe
         List<IReadOnlyList<TextSpan>> actual = [], found = [];
         foreach (var rows in batches)
         {
-            var logs = WindowedText.LogProbabilities(Classifier, [.. rows.Select(r => texts[r])], texts.PadId, rows.Length);
+            var logs = WindowedText.LogProbabilities(Logits, [.. rows.Select(r => texts[r])], texts.PadId, rows.Length);
             for (var i = 0; i < rows.Length; i++)
             {
                 var (tags, said) = (texts.WordTagsOf(rows[i]), SpanTagger.Tags(texts[rows[i]], logs[i]));
@@ -95,6 +95,8 @@ internal sealed class TaggedTexts(WindowedText[] texts, IReadOnlyList<TextSpan>[
     public int PadId { get; } = padId;
 
     public WindowedText this[int row] => texts[row];
+
+    public override TokenizedTexts Stretches => new([.. texts.SelectMany(t => t.Windows).Select(w => w.Ids)], PadId);
 
     public IReadOnlyList<TextSpan> SpansOf(int row) => spans[row];
 

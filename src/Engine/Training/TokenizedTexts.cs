@@ -1,3 +1,4 @@
+using FineTuneStudio.Engine.Models;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -9,7 +10,8 @@ namespace FineTuneStudio.Engine.Training;
 /// </summary>
 /// <param name="ids">Token ids of each text, cut and with its special tokens.</param>
 /// <param name="padId">Fills the shorter rows of a batch.</param>
-internal class TokenizedTexts(int[][] ids, int padId)
+/// <param name="types">0 for tokens of a row's first text and 1 for those of its second; null where no row has a second.</param>
+internal class TokenizedTexts(int[][] ids, int padId, int[][]? types = null)
 {
     /// <summary>Rows are shuffled first and sorted by length only within this many batches, so batches still differ from epoch to epoch.</summary>
     private const int BatchesSortedTogether = 50;
@@ -18,6 +20,26 @@ internal class TokenizedTexts(int[][] ids, int padId)
 
     /// <summary>Tokens of a row.</summary>
     public int Length(int row) => ids[row].Length;
+
+    public IEnumerable<int> Lengths => ids.Select(row => row.Length);
+
+    /// <summary>Token ids of a row.</summary>
+    public int[] Ids(int row) => ids[row];
+
+    /// <summary>Everything that the model reads of these texts, each stretch once: the rows themselves, or where a row is read in windows all of those.</summary>
+    public virtual TokenizedTexts Stretches => this;
+
+    public int[] AllRows => [.. Enumerable.Range(0, Count)];
+
+    /// <summary>int64 [rows, length], or null where all would be 0.</summary>
+    public Tensor? TypesOf(int[] rows, long length) => TextPair.Types(types, rows, length);
+
+    /// <summary>A model's logits for rows.</summary>
+    public Tensor Through(SequenceClassifier model, int[] rows)
+    {
+        var (tokens, mask) = Batch(rows);
+        return model.call(tokens, mask, TypesOf(rows, tokens.shape[1]));
+    }
 
     /// <summary>Rows of each batch of one epoch; the same seed and epoch give the same batches.</summary>
     public IReadOnlyList<int[]> TrainBatches(int batchSize, int seed, int epoch) => TrainBatches([.. ids.Select(row => row.Length)], batchSize, seed, epoch);

@@ -98,16 +98,16 @@ internal sealed record WindowedQuestion(string Context, IReadOnlyList<QuestionWi
     /// <summary>
     /// The logits of each window of each row: of a beginning, and of an end, at each of its tokens. In evaluation mode, without gradients.
     /// </summary>
-    /// <param name="model">With a head for answers.</param>
+    /// <param name="read">Gives the logits of a head for answers for all rows of what it is given.</param>
     /// <param name="padId">Fills the shorter rows of a batch.</param>
     /// <param name="batchSize">Windows computed together.</param>
-    public static (float[] Starts, float[] Ends)[][] Logits(SequenceClassifier model, IReadOnlyList<WindowedQuestion> rows, int padId, int batchSize)
+    public static (float[] Starts, float[] Ends)[][] Logits(Func<TokenizedTexts, Tensor> read, IReadOnlyList<WindowedQuestion> rows, int padId, int batchSize)
     {
         var found = rows.Select(r => new (float[], float[])[r.Windows.Count]).ToArray();
         foreach (var batch in rows.SelectMany((r, row) => r.Windows.Select((window, w) => (row, w, window))).OrderByDescending(b => b.window.Ids.Length).Chunk(batchSize))
         {
             using var scope = NewDisposeScope();
-            var (logits, _) = Logits(model, [.. batch.Select(b => b.window)], padId);
+            var (logits, _) = Logits(read, [.. batch.Select(b => b.window)], padId);
             var (length, numbers) = ((int)logits.shape[1], logits.data<float>().ToArray());
             for (var i = 0; i < batch.Length; i++)
             {
@@ -119,10 +119,9 @@ internal sealed record WindowedQuestion(string Context, IReadOnlyList<QuestionWi
     }
 
     /// <summary>Logits float32 [windows, longest, 2], and the mask int64 [windows, longest], null where nothing is padded.</summary>
-    public static (Tensor Logits, Tensor? Mask) Logits(SequenceClassifier model, IReadOnlyList<QuestionWindow> windows, int padId)
+    public static (Tensor Logits, Tensor? Mask) Logits(Func<TokenizedTexts, Tensor> read, IReadOnlyList<QuestionWindow> windows, int padId)
     {
-        int[] all = [.. Enumerable.Range(0, windows.Count)];
-        var (ids, mask) = new TokenizedTexts([.. windows.Select(w => w.Ids)], padId).Batch(all);
-        return (model.call(ids, mask, TextPair.Types([.. windows.Select(w => w.Types)], all, ids.shape[1])), mask);
+        var batch = new TokenizedTexts([.. windows.Select(w => w.Ids)], padId, [.. windows.Select(w => w.Types)]);
+        return (read(batch), batch.Batch(batch.AllRows).Mask);
     }
 }

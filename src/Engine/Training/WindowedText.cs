@@ -42,18 +42,17 @@ internal sealed record WindowedText(IReadOnlyList<(int Start, int End)> Words, I
     /// The logarithm of each tag's probability for each word of each text: [text][word][tag], null for a word that the tokenizer makes no
     /// token of. A word in several windows is taken from the one where it stands farthest from an edge. In evaluation mode, without gradients.
     /// </summary>
-    /// <param name="model">With a head on each token.</param>
+    /// <param name="read">Gives the logits of a head on each token for all rows of what it is given.</param>
     /// <param name="padId">Fills the shorter rows of a batch.</param>
     /// <param name="batchSize">Windows computed together.</param>
-    public static float[]?[][] LogProbabilities(SequenceClassifier model, IReadOnlyList<WindowedText> texts, int padId, int batchSize)
+    public static float[]?[][] LogProbabilities(Func<TokenizedTexts, Tensor> read, IReadOnlyList<WindowedText> texts, int padId, int batchSize)
     {
         var found = texts.Select(t => new float[]?[t.Words.Count]).ToArray();
         var context = texts.Select(t => new int[t.Words.Count]).ToArray();
         foreach (var batch in texts.SelectMany((t, text) => t.Windows.Select(window => (text, window))).OrderByDescending(w => w.window.Ids.Length).Chunk(batchSize))
         {
             using var scope = NewDisposeScope();
-            var (ids, mask) = new TokenizedTexts([.. batch.Select(b => b.window.Ids)], padId).Batch([.. Enumerable.Range(0, batch.Length)]);
-            var logs = model.call(ids, mask, null).log_softmax(-1);
+            var logs = read(new([.. batch.Select(b => b.window.Ids)], padId)).log_softmax(-1);
             var (length, tags) = ((int)logs.shape[1], (int)logs.shape[2]);
             var numbers = logs.data<float>().ToArray();
             for (var row = 0; row < batch.Length; row++)

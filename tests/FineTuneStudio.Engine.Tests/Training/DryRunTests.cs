@@ -36,6 +36,23 @@ public sealed class DryRunTests
     }
 
     [Fact]
+    public void Where_only_the_head_trains_features_are_computed_once_and_a_step_is_the_head_alone()
+    {
+        // Long rows and many epochs, so that what lies below the head is nearly all of the work.
+        var long128 = Job with { Recipe = Job.Recipe with { MaxLength = 128, Epochs = 50, TrainableLayers = TrainableLayers.HeadOnly }, TokenLengths = [.. Enumerable.Repeat(128, 240)] };
+        var result = DryRun.Measure(long128, default);
+        Assert.Equal(4L * 64 * 300, result.FeatureBytes);
+        Assert.True(result.FeatureSeconds > 0 && result.RunSeconds > result.FeatureSeconds, $"{result}");
+        Assert.True(result.PeakMemoryBytes > result.FeatureBytes, $"{result}");
+        Assert.Equal(0, DryRun.Measure(Job, default).FeatureBytes);
+        // For each token where the head is on each; without room for them every step computes everything.
+        var tokens = long128 with { Task = TextTask.TokenClassification, Labels = 2, ValidationRows = 0 };
+        Assert.Equal(4L * 64 * (240 * 128 + 1), DryRun.Measure(tokens, default).FeatureBytes);
+        var anew = DryRun.Measure(tokens with { MemoryLimitBytes = 2 * 4L * 64 * 240 * 128 }, default);
+        Assert.Equal((0, 0), (anew.FeatureBytes, anew.FeatureSeconds));
+    }
+
+    [Fact]
     public void A_batch_that_would_pass_the_memory_limit_is_predicted_and_not_tried()
     {
         var huge = Job with { Recipe = Job.Recipe with { BatchSize = 512, MaxLength = 128 }, TokenLengths = [.. Enumerable.Repeat(128, 600)], MemoryLimitBytes = 96L << 20 };

@@ -176,7 +176,7 @@ public sealed class QuestionTests : IDisposable
         var rows = WindowedQuestion.Of([TextPair.Join("Who?", "Anna met Bob."), TextPair.Join("Where?", string.Join(' ', Enumerable.Repeat("in Dover", 20)))], Tokenizer.Load(Repository.PracticeModel), 64);
         double Loss(params int[] which)
         {
-            var (logits, mask) = WindowedQuestion.Logits(model, [.. which.Select(i => rows[i].Windows[0])], 0);
+            var (logits, mask) = WindowedQuestion.Logits(batch => batch.Through(model, batch.AllRows), [.. which.Select(i => rows[i].Windows[0])], 0);
             return AnswerSpans.Loss(logits, tensor(which.Select(_ => 4L).ToArray()), tensor(which.Select(_ => 5L).ToArray()), mask).item<float>();
         }
         Assert.Equal((Loss(0) + Loss(1)) / 2, Loss(0, 1), 1e-5);

@@ -94,9 +94,10 @@ public sealed class MeasureStepTests(StudioFixture app) : IClassFixture<StudioFi
             "Halve the batch size to 4 and double the accumulated batches to 2: each step still learns from 8 rows, in about half the memory of a batch.",
             "Turn on activation checkpointing: each block is computed again for its gradients instead of being kept, the same run in less memory with slower steps.",
             "Set max length to 32: the longest batch has 64 tokens, and longer texts are then cut.",
-            "Train fewer layers: gradients and the optimizer's state are kept only for those that train.",
+            "Train fewer layers, or adapters by LoRA: gradients and the optimizer's state are kept only for those that train.",
         ], WhatFits.Advice(Quick, new(cost, 4L << 30, 16L << 30)));
         Assert.Equal(["Free 2 GiB on the server's disk, for example by removing the folders of old runs' models that nobody uses."],
             WhatFits.Advice(Quick with { TrainableLayers = TrainableLayers.HeadOnly }, new(cost, null, 5L << 30)));
+        Assert.DoesNotContain(WhatFits.Advice(Quick with { Method = TrainingMethod.Lora }, new(cost, 4L << 30, 16L << 30)), a => a.StartsWith("Train fewer layers"));
     }
 }

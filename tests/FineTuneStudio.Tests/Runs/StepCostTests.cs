@@ -37,4 +37,35 @@ public sealed class StepCostTests(StudioFixture app, Browser browser) : IClassFi
         await Assertions.Expect(cost.GetByRole(AriaRole.Button, new() { Name = "Measure again" })).ToBeDisabledAsync();
         Assert.Empty(errors);
     }
+
+    [Fact]
+    public async Task The_form_shows_what_a_method_reads_blocks_what_it_excludes_and_measures_features_that_are_computed_once()
+    {
+        var scene = await Scene.Make(app, "Methods");
+        var page = await browser.Open(app.Url);
+        await page.SignIn(scene.Engineer.Mail);
+        await page.GotoAsync($"/p/{scene.Project.Id}/runs/new");
+        var layers = page.GetByLabel("Trainable layers", new() { Exact = true });
+        var rank = page.GetByLabel("Adapter rank", new() { Exact = true });
+        await Assertions.Expect(page.GetByLabel("Method", new() { Exact = true })).ToHaveValueAsync("Full");
+        await Assertions.Expect(rank).ToHaveCountAsync(0);
+        await Assertions.Expect(page.GetByLabel("Last blocks", new() { Exact = true })).ToHaveCountAsync(0);
+        await layers.SelectOptionAsync("HeadOnly");
+        var cost = page.GetByRole(AriaRole.Region, new() { Name = "What it will cost here" });
+        await cost.GetByRole(AriaRole.Button, new() { Name = "Measure a step" }).ClickAsync();
+        await Assertions.Expect(cost.GetByText("Features, once")).ToBeVisibleAsync(new() { Timeout = 60_000 });
+        await Assertions.Expect(cost.GetByText("so what lies below it is computed once for each row before the first step")).ToBeVisibleAsync();
+        await Look.At(page, "head-only");
+
+        await page.GetByLabel("Method", new() { Exact = true }).SelectOptionAsync("Lora");
+        await Assertions.Expect(rank).ToHaveValueAsync("8");
+        await Assertions.Expect(page.GetByText("Trainable layers is set to only the new head, but the method is LoRA").First).ToBeVisibleAsync();
+        await Assertions.Expect(page.GetByRole(AriaRole.Button, new() { Name = "Launch the run" })).ToBeDisabledAsync();
+        await Look.At(page, "adapters-excluded");
+        await page.GetByRole(AriaRole.Button, new() { Name = "Reset to All layers" }).ClickAsync();
+        await Assertions.Expect(layers).ToHaveCountAsync(0);
+        await Assertions.Expect(page.GetByRole(AriaRole.Button, new() { Name = "Launch the run" })).ToBeEnabledAsync();
+        await Assertions.Expect(page.GetByText("Adapters train on a base model with random weights").First).ToBeVisibleAsync();
+        await Look.At(page, "adapters");
+    }
 }
