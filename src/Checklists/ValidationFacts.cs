@@ -1,6 +1,10 @@
+using FineTuneStudio.Datasets;
+using FineTuneStudio.Engine.Quality;
 using FineTuneStudio.Engine.Training;
 using FineTuneStudio.Runs;
+using FineTuneStudio.Splits;
 using FineTuneStudio.Ui;
+using Microsoft.EntityFrameworkCore;
 using static FineTuneStudio.Checklists.FactState;
 
 namespace FineTuneStudio.Checklists;
@@ -36,18 +40,19 @@ internal static class ValidationFacts
         if (subject.Split is not { } split) return [Fact.Unmeasured("V1", "Train, validation and test exist", "block without validation rows", "arithmetic", MakeSplit), Fact.Unmeasured("V2", "The test part is large enough", sizes, "Wilson interval", MakeSplit)];
         int train = subject.TrainRows, validation = subject.ValidationRows, test = subject.TestRows;
         var half = test == 0 ? 1 : 1.96 * Math.Sqrt(0.25 / test);
-        var leaked = await DataFacts.One(db, $"""
+        var answers = Answers.Of(subject.Project.Task);
+        var leaked = !answers.HasPairs ? await DataFacts.One(db, $"""
             SELECT COUNT(*) AS Value FROM SplitRows h JOIN Rows hr ON hr.Id = h.RowId
             WHERE h.SplitId = {split.Id} AND h.Part <> 'Train' AND hr.TextKey IN
               (SELECT r.TextKey FROM SplitRows t JOIN Rows r ON r.Id = t.RowId WHERE t.SplitId = {split.Id} AND t.Part = 'Train')
-            """, cancel);
+            """, cancel) : await Sharing(db, split.Id, answers, cancel);
         var unseen = subject.Parts.Where(p => p.Train == 0 && p.Test > 0).Select(p => p.Name).ToList();
-        var (drift, together) = (CramerV(subject.Parts), Datasets.Answers.Of(subject.Project.Task).Together);
+        var drift = CramerV(subject.Parts);
         IReadOnlyList<Fact> facts =
         [
             new("V1", "Train, validation and test exist", $"Split {split.Number}: {Say.Count(train)} train, {Say.Count(validation)} validation, {Say.Count(test)} test rows", validation == 0 || train == 0 ? Block : test == 0 ? Warn : Pass, "block without validation rows, warn without test rows", "arithmetic"),
             new("V2", "The test part is large enough", test == 0 ? "There is no test row" : $"With {Say.Count(test, "test row")} a share is known to ± {Say.Number(Math.Round(half * 100, 1))} points", half <= 0.03 ? Pass : half <= 0.10 ? Warn : Block, sizes, "Wilson interval; deepchecks 100 test rows"),
-            new("V5", $"No {together} on both sides", $"{Say.Count(leaked, "held-out row")} {(leaked == 1 ? "has" : "have")} the same {together} as a train row", leaked == 0 ? Pass : Block, "block above 0", "deepchecks index leakage 0"),
+            new("V5", $"No {answers.Together} on both sides", $"{Say.Count(leaked, "held-out row")} {(leaked == 1 ? "has" : "have")} the same {answers.Together} as a train row{(answers.HasPairs ? "; where rows are pairs, their first texts are compared" : "")}", leaked == 0 ? Pass : Block, "block above 0", "deepchecks index leakage 0"),
             .. subject.Project.Task is TextTask.Generation or TextTask.QuestionAnswering ? Array.Empty<Fact>() :
             [
                 new("V9", subject.Project.Task == TextTask.Regression ? "Train and test have the same ranges of values in the same shares" : "Train and test have the same labels in the same shares", $"Cramér's V {Say.Score(drift)} (0 is the same)", drift < 0.15 ? Pass : drift <= 0.3 ? Warn : Block, "pass under 0.15, block above 0.3", "deepchecks label drift 0.15"),
@@ -56,6 +61,19 @@ internal static class ValidationFacts
         ];
         // A range of values is no label that could be missing.
         return subject.Project.Task == TextTask.Regression ? [.. facts.SkipLast(1)] : facts;
+    }
+
+    /// Held-out rows that share with a train row what a split keeps together.
+    private static async Task<int> Sharing(StudioDb db, int splitId, Answers answers, CancellationToken cancel)
+    {
+        var (train, held) = (new HashSet<UInt128>(), new List<UInt128>());
+        await foreach (var row in (from s in db.SplitRows where s.SplitId == splitId join r in db.Rows on s.RowId equals r.Id select new { s.Part, r.Text }).AsAsyncEnumerable().WithCancellation(cancel))
+        {
+            var key = TextNormalization.Hash128(answers.Key(row.Text));
+            if (row.Part == SplitPart.Train) train.Add(key);
+            else held.Add(key);
+        }
+        return held.Count(train.Contains);
     }
 
     /// Association between a row's part (train or test) and its label: sqrt(chi² / n), 0 to 1.

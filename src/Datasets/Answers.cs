@@ -43,6 +43,13 @@ public abstract class Answers
     /// Whether a second text column may stand beside the first: the model reads both as a pair.
     public virtual bool HasPairs => false;
 
+    /// What the mapping calls a second column that goes with the text, and its role; null where there is none.
+    public (ColumnRole Role, string Name)? Second => HasPairs ? (ColumnRole.Pair, "Second text") : ContextRole is { } name ? (ColumnRole.Context, name) : null;
+
+    /// What rows have in common that stay in one part of a split, as a person calls it, and what it is of a row.
+    public virtual string Together => HasPairs ? "first text" : "text";
+    public virtual string Key(string text) => HasPairs ? TextPair.Split(text).First : text;
+
     /// The answers of a file with what its mapping says about them.
     public virtual Answers With(ColumnMapping mapping) => this;
 
@@ -57,10 +64,6 @@ public abstract class Answers
 
     /// The row as it is kept, once all its cells are read; or a sentence that says why it cannot be.
     public virtual SettledRow Settle(RowCells cells) => new(cells.Text, cells.Answer);
-
-    /// What rows have in common that stay in one part of a split, as a person calls it, and what it is of a row.
-    public virtual string Together => "text";
-    public virtual string Key(string text) => text;
 
     /// Whether an answer says that there is none, which is more than that nobody has answered.
     public virtual bool SaysNone(string answer) => false;

@@ -41,7 +41,7 @@ public sealed class WriteVersion(IDbContextFactory<StudioDb> databases, ReceiveF
             foreach (var (row, rejection) in taken)
                 if (row is not null)
                 {
-                    var id = writer.Add(row, answers.Key(row.Text), accepted++);
+                    var id = writer.Add(row, answers.HasPairs ? row.Text : answers.Key(row.Text), accepted++);
                     hash.Append(id, row.Text, row.Attributes, row.Label);
                     if (row.Label is null) unlabeled++;
                     else ExamineFile.Add(labels, answers.Names(row.Label));

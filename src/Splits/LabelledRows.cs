@@ -1,21 +1,23 @@
 using System.Security.Cryptography;
 using System.Text;
 using FineTuneStudio.Datasets;
+using FineTuneStudio.Engine.Quality;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
 
 namespace FineTuneStudio.Splits;
 
 /// What dividing needs of a version: its labelled rows in row order, without their texts. Labels are the strata of their answers.
-internal sealed record LabelledRows(StratifiedSplit.Row[] Rows, string[] Labels, int Unlabelled, Answers Answers)
+/// A row's key is of what keeps it with others, Texts holds that of its whole text.
+internal sealed record LabelledRows(StratifiedSplit.Row[] Rows, UInt128[] Texts, string[] Labels, int Unlabelled, Answers Answers)
 {
     internal static async Task<LabelledRows> Read(StudioDb db, int versionId, Answers answers, CancellationToken cancel)
     {
         await db.Database.OpenConnectionAsync(cancel);
         using var command = ((SqliteConnection)db.Database.GetDbConnection()).CreateCommand();
-        command.CommandText = """SELECT v."RowId", r."TextKey", v."Label" FROM "VersionRows" v JOIN "Rows" r ON r."Id" = v."RowId" WHERE v."VersionId" = $version ORDER BY v."RowId" """;
+        command.CommandText = """SELECT v."RowId", r."TextKey", v."Label", r."Text" FROM "VersionRows" v JOIN "Rows" r ON r."Id" = v."RowId" WHERE v."VersionId" = $version ORDER BY v."RowId" """;
         command.Parameters.AddWithValue("$version", versionId);
-        var (rows, given, seen) = (new List<(long Id, UInt128 Key)>(), new List<string>(), new Dictionary<string, string>(StringComparer.Ordinal));
+        var (rows, texts, given, seen) = (new List<(long Id, UInt128 Key)>(), new List<UInt128>(), new List<string>(), new Dictionary<string, string>(StringComparer.Ordinal));
         var unlabelled = 0;
         Span<byte> hash = stackalloc byte[32];
         using (var reader = command.ExecuteReader())
@@ -28,11 +30,13 @@ internal sealed record LabelledRows(StratifiedSplit.Row[] Rows, string[] Labels,
                 given.Add(once);
                 // 128 bits of a hash instead of the key itself: sixteen bytes a row, whatever the key is.
                 SHA256.HashData(Encoding.UTF8.GetBytes(reader.GetString(1)), hash);
-                rows.Add((reader.GetInt64(0), new UInt128(BitConverter.ToUInt64(hash), BitConverter.ToUInt64(hash[8..]))));
+                var key = new UInt128(BitConverter.ToUInt64(hash), BitConverter.ToUInt64(hash[8..]));
+                rows.Add((reader.GetInt64(0), !answers.HasPairs ? key : TextNormalization.Hash128(answers.Key(reader.GetString(3)))));
+                texts.Add(key);
             }
         var strata = answers.Strata(given);
         var labels = strata.Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal).ToArray();
         var place = labels.Select((name, i) => (name, i)).ToDictionary(l => l.name, l => l.i, StringComparer.Ordinal);
-        return new([.. rows.Select((r, i) => new StratifiedSplit.Row(r.Id, r.Key, place[strata[i]]))], labels, unlabelled, answers);
+        return new([.. rows.Select((r, i) => new StratifiedSplit.Row(r.Id, r.Key, place[strata[i]]))], [.. texts], labels, unlabelled, answers);
     }
 }

@@ -12,7 +12,7 @@ internal sealed record SplitPlan(LabelledRows Rows, SplitPart[] Parts, PreviewSp
     internal static SplitPlan Make(DatasetVersion version, LabelledRows data, SplitForm form)
     {
         if (Refusal(data) is { } refusal)
-            return new(data, [], new(version.Number, [], refusal, [], data.Unlabelled, 0, ""));
+            return new(data, [], new(version.Number, [], refusal, [], data.Unlabelled, 0, 0, ""));
         var parts = StratifiedSplit.Divide(data.Rows, data.Labels.Length, [form.Train / 100.0, form.Validation / 100.0, form.Test / 100.0], form.Seed);
         var counts = new int[data.Labels.Length, 3];
         for (var i = 0; i < parts.Length; i++) counts[data.Rows[i].Label, (int)parts[i]]++;
@@ -20,18 +20,29 @@ internal sealed record SplitPlan(LabelledRows Rows, SplitPart[] Parts, PreviewSp
 
         var firstLabel = new Dictionary<UInt128, int>(data.Rows.Length);
         var conflicting = new HashSet<UInt128>();
-        foreach (var row in data.Rows)
-            if (!firstLabel.TryAdd(row.Key, row.Label) && firstLabel[row.Key] != row.Label) conflicting.Add(row.Key);
+        for (var i = 0; i < data.Rows.Length; i++)
+            if (!firstLabel.TryAdd(data.Texts[i], data.Rows[i].Label) && firstLabel[data.Texts[i]] != data.Rows[i].Label) conflicting.Add(data.Texts[i]);
         var warnings = new List<string>();
         if (conflicting.Count > 0)
-            warnings.Add(Say($"{Texts(conflicting.Count)} with more than one label ({data.Rows.Count(r => conflicting.Contains(r.Key)):N0} rows). The rows of such a text stay in one part, but at least one of them is labelled wrongly: settle them in the review first."));
+            warnings.Add(Say($"{Texts(conflicting.Count)} with more than one label ({data.Texts.Count(conflicting.Contains):N0} rows). The rows of such a text stay in one part, but at least one of them is labelled wrongly: settle them in the review first."));
         if (labels.Where(l => l.Total < 3).ToList() is { Count: > 0 } rare)
             warnings.Add(Say($"Too rare to be in every part, with fewer than 3 rows: {Names(rare)}. They stay whole in the training part, so nothing will be known about how well they are recognised."));
         if (labels.Where(l => l.Total >= 3 && (l.Train == 0 || l.Validation == 0 || l.Test == 0)).ToList() is { Count: > 0 } lumped)
             warnings.Add(Say($"Not in every part, because their rows repeat too few different texts: {Names(lumped)}. Add examples that are worded differently."));
+        var groups = data.Rows.Select(r => r.Key).Distinct().Count();
+        if (data.Answers.Together is not "text" and var shared && Astray(parts, form) is { } astray)
+            warnings.Add(Say($"The rows have only {groups:N0} different {shared}s, and rows with the same {shared} stay together: {astray}. Add rows with other {shared}s."));
         if (data.Unlabelled > 0)
             warnings.Add(Say($"{RowsWords(data.Unlabelled)} without a label {(data.Unlabelled == 1 ? "is" : "are")} left out. Label them in the review and freeze a new version to use them."));
-        return new(data, parts, new(version.Number, labels, null, warnings, data.Unlabelled, data.Rows.Length - firstLabel.Count, HashOf(version.ContentHash, data.Rows, parts)));
+        return new(data, parts, new(version.Number, labels, null, warnings, data.Unlabelled, data.Rows.Length - firstLabel.Count, firstLabel.Count - groups, HashOf(version.ContentHash, data.Rows, parts)));
+    }
+
+    /// The parts that are more than 5 points away from their shares.
+    private static string? Astray(SplitPart[] parts, SplitForm form)
+    {
+        var off = new (SplitPart Part, int Share)[] { (SplitPart.Train, form.Train), (SplitPart.Validation, form.Validation), (SplitPart.Test, form.Test) }
+            .Select(p => (p.Part, p.Share, Has: 100.0 * parts.Count(q => q == p.Part) / parts.Length)).Where(p => Math.Abs(p.Has - p.Share) > 5).ToList();
+        return off.Count == 0 ? null : string.Join(", ", off.Select(p => Say($"{p.Part.ToString().ToLowerInvariant()} has {p.Has:0} % of the rows instead of {p.Share} %")));
     }
 
     private static string? Refusal(LabelledRows data) => data.Labels.Length switch

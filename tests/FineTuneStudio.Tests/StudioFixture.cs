@@ -1,4 +1,5 @@
 using System.Security.Claims;
+using FineTuneStudio.Engine.Training;
 using FineTuneStudio.Accounts;
 using FineTuneStudio.Projects;
 using Microsoft.AspNetCore.Hosting;
@@ -73,10 +74,10 @@ public sealed class StudioFixture : WebApplicationFactory<Program>, IAsyncLifeti
         return new Person(this, user.Id, mail);
     }
 
-    public async Task<Project> NewProject(Person owner, string name = "Test project")
+    public async Task<Project> NewProject(Person owner, string name = "Test project", TextTask task = TextTask.SingleLabel)
     {
         await using var scope = owner.Scope();
-        return await scope.ServiceProvider.GetRequiredService<CreateProject>().Handle(new NewProject { Name = name, Purpose = "Route customer messages to teams.", Goal = 0.8, Approver = "the head of support" });
+        return await scope.ServiceProvider.GetRequiredService<CreateProject>().Handle(new NewProject { Name = name, Task = task, Metric = task.Metrics()[0], Purpose = "Route customer messages to teams.", Goal = 0.8, Approver = "the head of support" });
     }
 
     public async Task Grant(Project project, Person person, params Role[] roles)

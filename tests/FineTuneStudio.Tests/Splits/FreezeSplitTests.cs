@@ -1,6 +1,8 @@
 using System.Diagnostics;
 using System.Text.Json;
+using FineTuneStudio.Checklists;
 using FineTuneStudio.Datasets;
+using FineTuneStudio.Engine.Training;
 using FineTuneStudio.Projects;
 using FineTuneStudio.Splits;
 using Microsoft.EntityFrameworkCore;
@@ -63,6 +65,40 @@ public sealed class FreezeSplitTests(StudioFixture app) : IClassFixture<StudioFi
             "Not in every part, because their rows repeat too few different texts: “lump” (3). Add examples that are worded differently.",
         ], preview.Warnings);
         Assert.Equal(3, preview.KeptTogether);
+    }
+
+    [Fact]
+    public async Task Pairs_that_share_their_first_text_stay_in_one_part_and_the_checklist_looks_at_it()
+    {
+        var owner = await app.NewPerson();
+        var project = await app.NewProject(owner, "Pairs of texts", TextTask.Regression);
+        var version = await app.NewVersion(project, [.. Enumerable.Range(0, 120).Select(i => (TextPair.Join($"{(i % 3 == 0 ? "The" : "the")}  sentence {i / 3}", $"word {i % 3}"), (string?)$"{i % 7}.5"))]);
+        var form = new SplitForm { VersionNumber = version.Number };
+        var preview = await Preview(owner, project, form);
+        Assert.Equal((0, 80, 0), (preview.KeptTogether, preview.SharingPart, preview.Warnings.Count));
+        Assert.InRange(preview.Labels.Sum(l => l.Train), 90, 102);
+        var split = await Freeze(owner, project, form);
+        await using var db = app.Db;
+        var parts = await (from s in db.SplitRows where s.SplitId == split.Id join r in db.Rows on s.RowId equals r.Id select new { s.RowId, s.Part, r.Text }).ToListAsync();
+        Assert.All(parts.GroupBy(p => TextPair.Split(p.Text).First.ToLowerInvariant()), g => Assert.Single(g.Select(p => p.Part).Distinct()));
+
+        async Task<Fact> Leak() => (await owner.Do<MeasureChecklist, MeasuredChecklist>(m => m.Handle(project.Id))).Lines.Single(l => l.Key == DosAndDonts.NoSkippedValidation).Facts.Single(f => f.Id == "V5");
+        var clean = await Leak();
+        Assert.Equal(("0 held-out rows have the same first text as a train row; where rows are pairs, their first texts are compared", FactState.Pass), (clean.Value, clean.State));
+        var held = parts.First(p => p.Part == SplitPart.Test).RowId;
+        await db.SplitRows.Where(s => s.SplitId == split.Id && s.RowId == held).ExecuteUpdateAsync(s => s.SetProperty(r => r.Part, SplitPart.Train));
+        var leaking = await Leak();
+        Assert.Equal(("2 held-out rows have the same first text as a train row; where rows are pairs, their first texts are compared", FactState.Block), (leaking.Value, leaking.State));
+    }
+
+    [Fact]
+    public async Task Pairs_with_few_first_texts_cannot_keep_the_shares_which_is_said()
+    {
+        var owner = await app.NewPerson();
+        var project = await app.NewProject(owner, "Few first texts", TextTask.Regression);
+        var version = await app.NewVersion(project, [.. Enumerable.Range(0, 40).Select(i => (TextPair.Join($"sentence {i / 20}", $"word {i}"), (string?)$"{i % 4}"))]);
+        Assert.Contains("The rows have only 2 different first texts, and rows with the same first text stay together: train has 100 % of the rows instead of 80 %, validation has 0 % of the rows instead of 10 %, test has 0 % of the rows instead of 10 %. Add rows with other first texts.",
+            (await Preview(owner, project, new() { VersionNumber = version.Number })).Warnings);
     }
 
     [Fact]
