@@ -47,7 +47,7 @@ internal static class DataFacts
         if (subject.Version is { } numbered && subject.Project.Task == TextTask.Regression)
             return [new("D3n", "Values", $"{Say.Count(subject.Parts.Count(p => p.Train > 0), "range")} of values with about as many rows each are divided between the parts", Pass, "none", "our own"), await Conflicts(db, numbered.Id, numbered.LabeledCount, cancel)];
         if (subject.Version is not { } version || subject.Labels.Count == 0) return [Fact.Unmeasured("D3", "Imbalance ratio", ratio, "evalml class imbalance check", Import)];
-        int most = subject.Labels.Max(l => l.Count), labelled = subject.Labels.Sum(l => l.Count);
+        int most = subject.Labels.Max(l => l.Count), named = subject.Labels.Sum(l => l.Count), labelled = Math.Max(1, version.LabeledCount);
         var least = subject.Labels.MinBy(l => l.Count)!;
         var worst = (double)least.Count / (least.Count + most);
         var inTrain = subject.Parts.FirstOrDefault(p => p.Name == least.Name)?.Train ?? least.Count;
@@ -59,7 +59,8 @@ internal static class DataFacts
                 new("D3", "Imbalance ratio", $"{Say.Score(worst)} for the rarest type “{least.Name}”, in spans (0.5 is perfect balance)", worst >= 0.10 ? Pass : Warn, "warn under 0.10", "evalml class imbalance check: 0.10"),
                 await Conflicts(db, version.Id, version.LabeledCount, cancel),
             ];
-        var even = 1.0 / subject.Labels.Count;
+        // A row may bear several labels, and then the shares of all labels together are more than the whole.
+        var even = (double)named / labelled / subject.Labels.Count;
         return
         [
             new("labels", "Label counts", least.Count == most ? $"{Say.Count(subject.Labels.Count, "label")} with {Say.Count(most, "row")} each" : $"{Say.Count(subject.Labels.Count, "label")}, from {Say.Count(least.Count)} (“{least.Name}”) to {Say.Count(most)} (“{subject.Labels.MaxBy(l => l.Count)!.Name}”) rows",

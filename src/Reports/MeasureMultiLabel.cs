@@ -59,13 +59,13 @@ internal sealed class MeasureMultiLabel : MeasureTestPart
         }
         var majority = MajorityLabels.Fit(train, part.Labels.Count).Labels;
         part.Says($"Training the baseline: TF-IDF with a logistic regression for each label on {Say.Count(train.Length, "train row")}.");
-        var linear = TfIdfOneVsRest.Fit([.. part.Train.Select(r => r.Text)], train, part.Labels.Count, part.Cancel).Predict([.. part.Test.Select(r => r.Text)]);
+        var linear = TfIdfOneVsRest.Fit([.. part.Train.Select(r => r.Text)], train, part.Labels.Count, cancel: part.Cancel);
         part.Cancel.ThrowIfCancellationRequested();
         part.Says("Drawing 1,000 resamples for each interval.");
         return
         [
             Compare("Most frequent labels", $"Always answers {string.Join(" and ", majority.Take(5).Select(l => $"“{part.Labels[l]}”"))}: as many of the most frequent train labels as give the best micro-F1 there.", [.. test.Select(_ => majority)]),
-            Compare("TF-IDF with logistic regressions", "Words weighted by TF-IDF, one logistic regression for each label (C = 1), trained on the same train rows.", [.. linear]),
+            Compare("TF-IDF with logistic regressions", "Words weighted by TF-IDF, one logistic regression for each label (C = 1), trained on the same train rows." + WordsUsed(linear.Words), [.. linear.Predict([.. part.Test.Select(r => r.Text)])]),
         ];
     }
 }

@@ -67,14 +67,14 @@ internal sealed class MeasureRegression : MeasureTestPart
             return new(name, how, ScoresOf(test, theirs), new(of(test, said) - of(test, theirs), difference.Low, difference.High));
         }
         part.Says($"Training the baseline: TF-IDF with ridge regression on {Say.Count(train.Length, "train row")}.");
-        var linear = TfIdfRidge.Fit([.. part.Train.Select(r => r.Text)], train, cancel: part.Cancel).Predict([.. part.Test.Select(r => r.Text)]);
+        var linear = TfIdfRidge.Fit([.. part.Train.Select(r => r.Text)], train, cancel: part.Cancel);
         part.Cancel.ThrowIfCancellationRequested();
         part.Says("Drawing 1,000 resamples for each interval.");
         var mean = train.Average();
         return
         [
             Compare("Train mean", $"Always answers {Say.Score(mean)}, the mean of the train rows; a constant has no correlation, which counts as 0.", [.. test.Select(_ => mean)]),
-            Compare("TF-IDF with ridge regression", "Words weighted by TF-IDF, ridge regression (alpha = 1), trained on the same train rows.", linear),
+            Compare("TF-IDF with ridge regression", "Words weighted by TF-IDF, ridge regression (alpha = 1), trained on the same train rows." + WordsUsed(linear.Words), linear.Predict([.. part.Test.Select(r => r.Text)])),
         ];
     }
 }

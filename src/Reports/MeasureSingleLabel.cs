@@ -42,13 +42,13 @@ internal sealed class MeasureSingleLabel : MeasureTestPart
         }
         var majority = MajorityLabel.Fit(train, part.Labels.Count).Label;
         part.Says($"Training the baseline: TF-IDF with logistic regression on {Say.Count(train.Count, "train row")}.");
-        var linear = TfIdfLogisticRegression.Fit([.. part.Train.Select(r => r.Text)], train, part.Labels.Count, part.Cancel).Predict([.. part.Test.Select(r => r.Text)]);
+        var linear = TfIdfLogisticRegression.Fit([.. part.Train.Select(r => r.Text)], train, part.Labels.Count, part.Cancel);
         part.Cancel.ThrowIfCancellationRequested();
         part.Says("Drawing 1,000 resamples for each interval.");
         return
         [
             Compare("Majority label", $"Always answers “{part.Labels[majority]}”, the most frequent train label.", [.. Enumerable.Repeat(majority, test.Count)]),
-            Compare("TF-IDF with logistic regression", "Words weighted by TF-IDF, logistic regression (C = 1), trained on the same train rows.", linear),
+            Compare("TF-IDF with logistic regression", "Words weighted by TF-IDF, logistic regression (C = 1), trained on the same train rows." + WordsUsed(linear.Words), linear.Predict([.. part.Test.Select(r => r.Text)])),
         ];
     }
 }

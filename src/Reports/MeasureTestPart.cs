@@ -80,6 +80,10 @@ internal abstract class MeasureTestPart
         return checklist.With(DosAndDonts.NoIgnoredFit, new("H6", "Validation above test", $"{Say.Signed(bias)}: {Say.Score(validation)} on validation at the best checkpoint, {Say.Score(testScore)} on test", bias <= 0.05 ? FactState.Pass : bias <= 0.10 ? FactState.Warn : FactState.Block, "pass up to 0.05, block above 0.10", "MLflow 0.05, deepchecks 0.10"));
     }
 
+    /// A baseline that leaves words out is weaker for it, which whoever compares with it has to know.
+    internal static string WordsUsed((int Used, int Seen) words) =>
+        words.Used == words.Seen ? "" : $" Of the {Say.Count(words.Seen)} different words there, only the {Say.Count(words.Used)} most frequent are used, so that its weights fit in memory; with all of them it could be better.";
+
     internal static Baseline Strongest(IReadOnlyList<Baseline> baselines, Metric metric) =>
         metric.IsHigherBetter() ? baselines.MaxBy(b => b.Scores.Of(metric).Value)! : baselines.MinBy(b => b.Scores.Of(metric).Value)!;
 

@@ -14,10 +14,13 @@ sealed class TfIdf
     readonly Dictionary<string, int> words;
     readonly double[] inverseFrequencies;
 
-    TfIdf(Dictionary<string, int> words, double[] inverseFrequencies) => (this.words, this.inverseFrequencies) = (words, inverseFrequencies);
+    TfIdf(Dictionary<string, int> words, double[] inverseFrequencies, int seen) => (this.words, this.inverseFrequencies, Seen) = (words, inverseFrequencies, seen);
 
     /// <summary>Number of features.</summary>
     public int Count => inverseFrequencies.Length;
+
+    /// <summary>Different words in the texts it was fitted on, kept or not.</summary>
+    public int Seen { get; }
 
     /// <param name="most">Keeps only this many words, the most frequent ones.</param>
     public static TfIdf Fit(IReadOnlyList<string> texts, int most, CancellationToken cancel)
@@ -43,7 +46,7 @@ sealed class TfIdf
             words.Add(word, words.Count);
             inverse.Add(Math.Log((1.0 + texts.Count) / (1 + rows)) + 1);
         }
-        return new(words, [.. inverse]);
+        return new(words, [.. inverse], seen.Count);
     }
 
     /// <summary>The known words of a text as feature indices in order, with their weights.</summary>

@@ -27,6 +27,9 @@ public sealed class TfIdfLogisticRegression
     /// <summary>Steps that the optimizer took.</summary>
     internal int Iterations { get; }
 
+    /// <summary>Words that it weighs, and the different words in its training texts; fewer where there would be too many weights.</summary>
+    public (int Used, int Seen) Words => (features.Count, features.Seen);
+
     /// <summary>Fits on all processors. A label without a row is never predicted.</summary>
     /// <param name="labels">One a text, 0 to classes - 1.</param>
     /// <exception cref="ArgumentException">There are no rows, the lists differ in length, or a label is out of range.</exception>

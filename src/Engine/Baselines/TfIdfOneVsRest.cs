@@ -14,15 +14,19 @@ public sealed class TfIdfOneVsRest
 
     TfIdfOneVsRest(TfIdf features, double[][] weights) => (this.features, this.weights) = (features, weights);
 
+    /// <summary>Words that it weighs, and the different words in its training texts; fewer where there would be too many weights.</summary>
+    public (int Used, int Seen) Words => (features.Count, features.Seen);
+
     /// <summary>Fits on all processors.</summary>
     /// <param name="truth">Labels of each text, 0 to labels - 1.</param>
+    /// <param name="maxWeights">Weights of all labels together; beyond it only the most frequent words are kept.</param>
     /// <exception cref="ArgumentException">There are no rows, or the lists differ in length.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
-    public static TfIdfOneVsRest Fit(IReadOnlyList<string> texts, IReadOnlyList<IReadOnlyList<int>> truth, int labels, CancellationToken cancel = default)
+    public static TfIdfOneVsRest Fit(IReadOnlyList<string> texts, IReadOnlyList<IReadOnlyList<int>> truth, int labels, int maxWeights = MaxWeights, CancellationToken cancel = default)
     {
         if (texts.Count != truth.Count) throw new ArgumentException($"There are {texts.Count} texts but {truth.Count} rows of labels.");
         if (texts.Count == 0) throw new ArgumentException("There are no training rows to fit on.");
-        TfIdf features = TfIdf.Fit(texts, MaxWeights / Math.Max(1, labels), cancel);
+        TfIdf features = TfIdf.Fit(texts, maxWeights / Math.Max(1, labels), cancel);
         var rows = new (int[] Features, double[] Weights)[texts.Count];
         ParallelOptions parallel = new() { CancellationToken = cancel };
         Parallel.For(0, rows.Length, parallel, i => rows[i] = features.Transform(texts[i]));

@@ -15,6 +15,9 @@ public sealed class TfIdfRidge
 
     TfIdfRidge(TfIdf features, double[] weights, double intercept) => (this.features, this.weights, this.intercept) = (features, weights, intercept);
 
+    /// <summary>Words that it weighs, and the different words in its training texts; fewer where there would be too many weights.</summary>
+    public (int Used, int Seen) Words => (features.Count, features.Seen);
+
     /// <exception cref="ArgumentException">There are no rows, or the lists differ in length.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public static TfIdfRidge Fit(IReadOnlyList<string> texts, IReadOnlyList<double> values, double alpha = 1, CancellationToken cancel = default)

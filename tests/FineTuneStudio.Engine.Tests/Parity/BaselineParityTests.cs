@@ -68,6 +68,8 @@ public sealed class BaselineParityTests
             for (int k = 0; k < 4; k++) Assert.InRange(scores[k], expected[q][k] - 1e-4, expected[q][k] + 1e-4);
         }
         Assert.Equal([[0], [], [], []], model.Predict(Questions));
+        Assert.Equal(model.Words.Seen, model.Words.Used);
+        Assert.Equal((5, model.Words.Seen), TfIdfOneVsRest.Fit(Texts, sets, 4, maxWeights: 20).Words);
         // Label 0 alone: 2 * 6 / (15 + 12); with label 2 as well: 2 * 9 / (15 + 24); and so on, never better.
         Assert.Equal([0], MajorityLabels.Fit(sets, 4).Labels.Take(1));
     }

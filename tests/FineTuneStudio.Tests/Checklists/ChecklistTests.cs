@@ -4,6 +4,7 @@ using FineTuneStudio.Engine.Training;
 using FineTuneStudio.Projects;
 using FineTuneStudio.Runs;
 using FineTuneStudio.Tests.Reports;
+using Microsoft.EntityFrameworkCore;
 
 namespace FineTuneStudio.Tests.Checklists;
 
@@ -53,6 +54,16 @@ public sealed class ChecklistTests(StudioFixture app) : IClassFixture<StudioFixt
         Assert.StartsWith("1 of 180 rows (0.56 %) repeats", Fact(list, DosAndDonts.QualityData, "D6").Value);
         Assert.StartsWith("2 rows (1.1 %)", Fact(list, DosAndDonts.QualityData, "D7").Value);
         Assert.Equal(FactState.Block, Fact(list, DosAndDonts.NoSkippedValidation, "V5").State);
+    }
+
+    [Fact]
+    public async Task Shares_of_several_labels_are_of_rows_and_not_of_labels()
+    {
+        var owner = await app.NewPerson("Owner");
+        var project = await app.NewProject(owner, "Several labels", TextTask.MultiLabel);
+        var version = await app.NewVersion(project, [.. Enumerable.Range(0, 100).Select(i => ($"text {i}", (string?)(i < 50 ? """["a","b","c"]""" : """["a","b"]""")))]);
+        await using (var db = app.Db) await db.Versions.Where(v => v.Id == version.Id).ExecuteUpdateAsync(s => s.SetProperty(v => v.LabelsJson, """[{"Name":"a","Count":100},{"Name":"b","Count":100},{"Name":"c","Count":50}]"""));
+        Assert.Equal("50 % of the labelled rows; an even share of 3 labels would be 83.3 %", Fact(await Measure(owner, project), DosAndDonts.NoPoorLabels, "D3b").Value);
     }
 
     [Fact]

@@ -23,6 +23,13 @@ public sealed class ReportTests(StudioFixture app) : IClassFixture<StudioFixture
     }
 
     [Fact]
+    public void A_baseline_that_leaves_words_out_says_so()
+    {
+        Assert.Equal("", MeasureTestPart.WordsUsed((900, 900)));
+        Assert.Equal(" Of the 31,000 different words there, only the 2,000 most frequent are used, so that its weights fit in memory; with all of them it could be better.", MeasureTestPart.WordsUsed((2000, 31_000)));
+    }
+
+    [Fact]
     public async Task A_report_measures_the_model_beside_two_baselines_on_the_same_test_rows()
     {
         var run = await FinishedRun.Make(app);
