@@ -125,8 +125,8 @@ internal static class ReadTable
     public static List<RawRow> Sample(Stream file, FileFormat format, IReadOnlyList<string> columns, int most) =>
         Batches(Rows(file, format, columns).Take(most).Select(r => r with { Cells = [.. r.Cells.Select(c => DataLimits.Clip(c))] }), most).FirstOrDefault() ?? [];
 
-    /// What the mapping makes of one row: a row to import, or why not.
-    public static (ReadRow? Row, Rejection? Rejection) Take(RawRow raw, IReadOnlyList<ColumnUse> columns, Answers answers)
+    /// What the mapping makes of one row: a row to import, or why not. Of a row that is only asked about, the whole text is the question.
+    public static (ReadRow? Row, Rejection? Rejection) Take(RawRow raw, IReadOnlyList<ColumnUse> columns, Answers answers, bool isAsked = false)
     {
         if (raw.Fault is not null) return (null, new(raw.Line, raw.Column, raw.Found, raw.Fault));
         string? text = null, label = null, context = null, pair = null, start = null;
@@ -166,7 +166,7 @@ internal static class ReadTable
             (label, var fault) = answers.Read(raw.Cells[at], columns[at].Name, text!);
             if (fault is not null) return (null, new(raw.Line, at + 1, DataLimits.Clip(raw.Cells[at]), fault));
         }
-        var row = answers.Settle(new(text!, context, start, label, at >= 0));
+        var row = answers.Settle(new(text!, context, start, label, at >= 0 || isAsked));
         if (row.Fault is not null)
         {
             var blamed = Enumerable.Range(0, columns.Count).Where(i => columns[i].Role == row.At).DefaultIfEmpty(textAt).First();

@@ -56,10 +56,9 @@ internal static class ModelCard
         Line();
         Line("## Data and training");
         Line();
-        if (view.Labels.Count == 0) Line($"- Data version {view.Version}.");
-        else Line($"- Data version {view.Version}, {Say.Count(view.Labels.Sum(l => l.Count), view.Project.Task == TextTask.TokenClassification ? "labelled span" : "labelled row")}.");
+        Line($"- Data version {view.Version}, {(view.Project.Task == TextTask.TokenClassification ? $"{Say.Count(view.Labels.Sum(l => l.Count), "labelled span")} in " : "")}{Say.Count(view.LabelledRows, view.Project.Task == TextTask.Generation ? "answered row" : "labelled row")}.");
         if (view.Report is { } used) Line($"- Split {used.Data.Split}, seed {used.Data.Seed}: {Say.Count(used.Data.Train)} train, {Say.Count(used.Data.Validation)} validation, {Say.Count(used.Data.Test)} test rows.");
-        Line($"- Base model: {One(view.Base.Name)} ({view.Base.Architecture}, {Say.Count(view.Base.Parameters)} parameters), from {One(view.Base.Source)}; origin {view.Base.Origin.ToString().ToLowerInvariant()}{(view.Base.Origin == ModelOrigin.Pretrained ? "" : ", so it does not count as pretrained")}; licence {view.Base.License ?? "not stated"}.");
+        Line($"- Base model: {One(view.Base.Name)} ({view.Base.Architecture}, {Say.Count(view.Base.Parameters)} parameters), from {One(view.Base.Source)}; origin {view.Base.Origin.ToString().ToLowerInvariant()}{(view.Base.Origin == ModelOrigin.Pretrained ? "" : ", so it does not count as pretrained")}; licence {(view.Base.License is { } says ? One(says) : "not stated")}.");
         Line($"- Method: {Method(view, recipe)}");
         if (adapter) Line($"- Weights: adapter_model.safetensors in F32, {Alone(view)}");
         else Line(view.Project.Task == TextTask.Generation ? "- Weights: one model.safetensors with the base model's types; what was learned in F32 is rounded to them."

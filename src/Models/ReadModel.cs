@@ -14,7 +14,7 @@ public sealed class ReadModel(IDbContextFactory<StudioDb> databases, ProjectAcce
 
     /// Report is the newest signed one, else the newest that is ready. WhyNot says why there is no model to use.
     /// Changed: the weights on disk are no longer the ones the report measured.
-    public sealed record View(Project Project, Run Run, BaseModel Base, IReadOnlyList<LabelCount> Labels, int Version, string Folder, string? WhyNot, int? ReportNumber, string? ReportHash, ReportBody? Report, Signed? Signature, bool Changed)
+    public sealed record View(Project Project, Run Run, BaseModel Base, IReadOnlyList<LabelCount> Labels, int Version, int LabelledRows, string Folder, string? WhyNot, int? ReportNumber, string? ReportHash, ReportBody? Report, Signed? Signature, bool Changed)
     {
         /// Whether the run trained adapters, which stand beside the whole model.
         public bool HasAdapter => Directory.Exists(AdapterFolder);
@@ -50,7 +50,7 @@ public sealed class ReadModel(IDbContextFactory<StudioDb> databases, ProjectAcce
             : !File.Exists(weights) ? $"The model of run {runNumber} is no longer on the server's disk. Launch the run again." : null;
         var body = report is null ? null : ReportBody.FromJson(report.BodyJson!);
         var changed = whyNot is null && body is not null && await ReportBuilder.HashOf(weights, cancel) != body.Fingerprints.Weights;
-        return new(project, run, origin, LabelCount.FromJson(version.LabelsJson), version.Number, ReportBuilder.Best(folder, run.Id), whyNot, report?.Number, report?.Hash, body, signature, changed);
+        return new(project, run, origin, LabelCount.FromJson(version.LabelsJson), version.Number, version.LabeledCount, ReportBuilder.Best(folder, run.Id), whyNot, report?.Number, report?.Hash, body, signature, changed);
     }
 }
 

@@ -28,12 +28,17 @@ internal sealed class ScoringJob
     public required FileFormat Format { get; init; }
     public required IReadOnlyList<string> Columns { get; init; }
     public required DateTime At { get; init; }
+    /// Rows of the file, where they were counted.
+    public int? Total { get; init; }
     public int Column { get; set; }
-    /// The column that goes with it, of a task that has one: the context of a question.
-    public int? Context { get; set; }
+    /// A column that goes with it; null where none does.
+    public int? Second { get; set; }
+    public DateTime? Began;
     public volatile ScoringState State = ScoringState.Received;
     public int Rows, Unscored;
     public double Share;
+    /// Why the first row without an answer has none, with its line.
+    public string? WhyUnscored;
     public string? Failure;
     public IReadOnlyList<ScoredRow> First = [];
     public readonly CancellationTokenSource Stop = new();
@@ -41,10 +46,10 @@ internal sealed class ScoringJob
     public string Result => Source + ".scored.csv";
 }
 
-/// Scores uploaded files one at a time, off the request threads, in turns of a few hundred rows.
+/// Scores uploaded files one at a time, off the request threads, in turns of so many rows that others do not wait long for theirs.
 public sealed class ScoringDesk(LoadedModel model, StudioFolder folder, TimeProvider clock, ILogger<ScoringDesk> log) : BackgroundService
 {
-    private const int Turn = 128, Preview = 10;
+    private const int Preview = 10;
     private static readonly TimeSpan Kept = TimeSpan.FromHours(24);
     private readonly Channel<ScoringJob> queue = Channel.CreateUnbounded<ScoringJob>();
     private readonly ConcurrentDictionary<string, ScoringJob> jobs = new();
@@ -98,40 +103,44 @@ public sealed class ScoringDesk(LoadedModel model, StudioFolder folder, TimeProv
     {
         await using var file = File.OpenRead(job.Source);
         await using var csv = new StreamWriter(job.Result, append: false, new UTF8Encoding(true));
-        var added = await model.Use(job.ModelFolder, folder => ScoreTexts.Load(job.Task, folder, job.PromptFormat), m => m.Columns, cancel);
+        var score = ScoreTexts.Of(job.Task, job.PromptFormat);
+        var added = await score.Columns(model, job.ModelFolder, cancel);
+        job.Began = clock.GetUtcNow().UtcDateTime;
         var header = job.Columns.Concat(added.Select(name => Free(name, job.Columns)));
         await csv.WriteAsync(string.Join(',', header.Select(DownloadRejected.Cell)) + "\r\n");
         var first = new List<ScoredRow>();
-        foreach (var rows in ReadTable.Rows(file, job.Format, job.Columns).Chunk(Turn))
+        var answers = Answers.Of(job.Task);
+        IReadOnlyList<ColumnUse> uses = [.. job.Columns.Select((name, c) => new ColumnUse(name, c == job.Column ? ColumnRole.Text : c == job.Second ? answers.Second!.Value.Role : ColumnRole.Ignored))];
+        foreach (var rows in ReadTable.Batches(ReadTable.Rows(file, job.Format, job.Columns), score.Turn))
         {
             cancel.ThrowIfCancellationRequested();
-            var texts = rows.Where(Readable).Select(r => job.Context is { } context ? TextPair.Join(r.Cells[job.Column].Trim(), r.Cells[context]) : r.Cells[job.Column]).ToList();
-            var scores = texts.Count == 0 ? [] : await model.Use(job.ModelFolder, folder => ScoreTexts.Load(job.Task, folder, job.PromptFormat), m => m.Handle(texts, job.MaxLength, cancel), cancel);
+            // As the import makes them, so that the model reads what it was trained on.
+            var taken = rows.Select(r => ReadTable.Take(r, uses, answers, isAsked: true)).ToList();
+            var texts = taken.Where(t => t.Row is not null).Select(t => t.Row!.Text).ToList();
+            var scores = texts.Count == 0 ? [] : await score.Handle(model, job.ModelFolder, texts, job.MaxLength, cancel);
             var next = 0;
-            foreach (var row in rows)
+            foreach (var (row, (read, rejection)) in rows.Zip(taken))
             {
                 // A row that cannot be read stays in the file with its place and why, so that no row is silently gone.
                 var cells = job.Columns.Select((_, c) => DownloadRejected.Cell(row.Fault is null ? row.Cells[c] : c == job.Column ? $"line {row.Line}: {row.Fault}" : ""));
-                if (!Readable(row))
+                if (read is null)
                 {
                     Interlocked.Increment(ref job.Unscored);
+                    job.WhyUnscored ??= $"Line {rejection!.Line}: {rejection.Reason}";
                     cells = cells.Concat(Enumerable.Repeat("", added.Count));
                 }
                 else
                 {
-                    var score = scores[next++];
-                    cells = cells.Concat(score.Cells);
-                    if (first.Count < Preview) first.Add(new(row.Cells[job.Column], score.Answer, score.Confidence));
+                    var found = scores[next++];
+                    cells = cells.Concat(found.Cells);
+                    if (first.Count < Preview) first.Add(new(read.Text, found.Answer, found.Confidence));
                 }
                 await csv.WriteAsync(string.Join(',', cells) + "\r\n");
             }
-            job.Rows += rows.Length;
-            (job.Share, job.First) = (file.Length == 0 ? 1 : (double)file.Position / file.Length, [.. first]);
+            job.Rows += rows.Count;
+            (job.Share, job.First) = (job.Total is > 0 and var total ? (double)job.Rows / total : file.Length == 0 ? 1 : (double)file.Position / file.Length, [.. first]);
         }
         if (job.Rows == 0) throw new DataFileException("The file has a header and no row below it; there is nothing to score.");
-
-        bool Readable(RawRow row) => row.Fault is null && !string.IsNullOrWhiteSpace(row.Cells[job.Column])
-            && (job.Context is not { } context || !string.IsNullOrWhiteSpace(row.Cells[context]) && !row.Cells[job.Column].Contains(TextPair.Sign, StringComparison.Ordinal));
     }
 
     private static string Free(string name, IReadOnlyList<string> taken)

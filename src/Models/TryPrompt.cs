@@ -29,7 +29,9 @@ public sealed class TryPrompt(IDbContextFactory<StudioDb> databases, ProjectAcce
         {
             MaxNewTokens = question.NewTokens, Sample = question.Temperature > 0, Temperature = question.Temperature > 0 ? question.Temperature : 1, TopP = question.TopP, Seed = 1,
         };
-        return await model.Use(ReportBuilder.Best(folder, run.Id), path => TextGenerator.Load(path, recipe.PromptFormat), generator => generator.Answer(question.Prompt.Trim(), options, recipe.MaxLength, said, cancel), cancel);
+        try { return await model.Use(ReportBuilder.Best(folder, run.Id), path => TextGenerator.Load(path, recipe.PromptFormat), generator => generator.Answer(question.Prompt.Trim(), options, recipe.MaxLength, said, cancel), cancel); }
+        // What a model of broken weights says; its sentence is for the person.
+        catch (InvalidOperationException broken) when (broken is not ObjectDisposedException) { throw new ModelRefused(broken.Message); }
     }
 
     private static string? Fault(Question question) =>

@@ -56,14 +56,12 @@ public sealed class MeasureTests(StudioFixture app) : IClassFixture<StudioFixtur
         Assert.Equal(8, answer.PromptRead);
         Assert.Matches("^The beginning of the prompt was cut: 8 of [0-9]+ tokens were read.$", answer.PromptCut);
 
-        using (var texts = ScoreTexts.Load(TextTask.Generation, Path.GetDirectoryName(run.Weights)!, new RunRecipe().PromptFormat))
-        {
-            Assert.Equal(["answer", "note"], texts.Columns);
-            var scores = texts.Handle([prompt, "A"], 8, default);
-            Assert.Equal($"\"{answer.PromptCut}\"", scores[0].Cells[1]);
-            Assert.EndsWith($" ({answer.PromptCut})", scores[0].Answer);
-            Assert.Equal("\"\"", scores[1].Cells[1]);
-        }
+        var (texts, loaded, folder) = (ScoreTexts.Of(TextTask.Generation, new RunRecipe().PromptFormat), app.Services.GetRequiredService<LoadedModel>(), Path.GetDirectoryName(run.Weights)!);
+        Assert.Equal(["answer", "note"], await texts.Columns(loaded, folder, default));
+        var scores = await texts.Handle(loaded, folder, [prompt, "A"], 8, default);
+        Assert.Equal($"\"{answer.PromptCut}\"", scores[0].Cells[1]);
+        Assert.EndsWith($" ({answer.PromptCut})", scores[0].Answer);
+        Assert.Equal("\"\"", scores[1].Cells[1]);
 
         var body = (await run.Engineer.Do<ReadReport, ReadReport.View?>(async r => await r.Handle(run.Project.Id, await run.Report())))!.Body!;
         Assert.Equal((30, 1, 30), (body.WrittenRows, body.WrittenSeed, body.CutPrompts));
