@@ -63,7 +63,7 @@ public sealed class RunPageTests(StudioFixture app, Browser browser) : IClassFix
         await page.SignIn(scene.Engineer.Mail);
         await page.GotoAsync($"/p/{scene.Project.Id}/runs/new");
         ILocator Field(string label) => page.GetByLabel(label, new() { Exact = true });
-        await Assertions.Expect(page.GetByText("Advanced · 8 settings, all at their default")).ToBeVisibleAsync();
+        await Assertions.Expect(page.GetByText("Advanced · 10 settings, all at their default")).ToBeVisibleAsync();
         await Assertions.Expect(Field("Label smoothing")).ToBeHiddenAsync();
         await page.GetByText("Advanced ·").ClickAsync();
         await Field("Label smoothing").FillAsync("0.1");
@@ -77,7 +77,7 @@ public sealed class RunPageTests(StudioFixture app, Browser browser) : IClassFix
         await Field("Accumulated batches").FillAsync("2");
         await Field("Optimizer").SelectOptionAsync("Adafactor");
         await Assertions.Expect(page.Locator(".facts").Filter(new() { HasText = "Rows a step" })).ToContainTextAsync("32, in 2 batches");
-        await Assertions.Expect(page.GetByText("Advanced · 3 of 8 settings changed")).ToBeVisibleAsync();
+        await Assertions.Expect(page.GetByText("Advanced · 3 of 10 settings changed")).ToBeVisibleAsync();
         await Assertions.Expect(page.Locator(".changes").First).ToContainTextAsync("Optimizer: AdamW → Adafactor");
         foreach (var width in new[] { 1280, 390 })
         {
