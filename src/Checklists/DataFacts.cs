@@ -22,10 +22,7 @@ internal static class DataFacts
         };
         var labels = subject.Project.Task is not (TextTask.Generation or TextTask.QuestionAnswering);
         if (subject.Project.Task is TextTask.SingleLabel or TextTask.TokenClassification) facts.Add(Smallest(subject));
-        // Several questions about one context are no duplicates; only the same question about it is.
-        var distinct = subject.Project.Task == TextTask.QuestionAnswering
-            ? await One(db, $"SELECT COUNT(DISTINCT r.Text) AS Value FROM VersionRows v JOIN Rows r ON r.Id = v.RowId WHERE v.VersionId = {version.Id}", cancel)
-            : await One(db, $"SELECT COUNT(DISTINCT r.TextKey) AS Value FROM VersionRows v JOIN Rows r ON r.Id = v.RowId WHERE v.VersionId = {version.Id}", cancel);
+        var distinct = await One(db, $"SELECT COUNT(DISTINCT r.TextKey) AS Value FROM VersionRows v JOIN Rows r ON r.Id = v.RowId WHERE v.VersionId = {version.Id}", cancel);
         var repeated = version.RowCount - distinct;
         var share = version.RowCount == 0 ? 0 : (double)repeated / version.RowCount;
         facts.Add(new("D6", "Exact duplicates", $"{Say.Count(repeated)} of {Say.Count(version.RowCount, "row")} ({Say.Percent(share)}) {(repeated == 1 ? "repeats" : "repeat")} another row's text",

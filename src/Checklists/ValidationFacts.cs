@@ -41,7 +41,7 @@ internal static class ValidationFacts
         int train = subject.TrainRows, validation = subject.ValidationRows, test = subject.TestRows;
         var half = test == 0 ? 1 : 1.96 * Math.Sqrt(0.25 / test);
         var answers = Answers.Of(subject.Project.Task);
-        var leaked = !answers.HasPairs ? await DataFacts.One(db, $"""
+        var leaked = !answers.HasPartInCommon ? await DataFacts.One(db, $"""
             SELECT COUNT(*) AS Value FROM SplitRows h JOIN Rows hr ON hr.Id = h.RowId
             WHERE h.SplitId = {split.Id} AND h.Part <> 'Train' AND hr.TextKey IN
               (SELECT r.TextKey FROM SplitRows t JOIN Rows r ON r.Id = t.RowId WHERE t.SplitId = {split.Id} AND t.Part = 'Train')

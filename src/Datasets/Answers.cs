@@ -50,6 +50,9 @@ public abstract class Answers
     public virtual string Together => HasPairs ? "first text" : "text";
     public virtual string Key(string text) => HasPairs ? TextPair.Split(text).First : text;
 
+    /// Whether that is less than the whole text, so that different texts may have it in common.
+    public bool HasPartInCommon => Together != "text";
+
     /// The answers of a file with what its mapping says about them.
     public virtual Answers With(ColumnMapping mapping) => this;
 

@@ -78,6 +78,7 @@ public sealed class QuestionAnswers : Answers
             }
             // An answer may begin with a bracket.
             catch (JsonException) { }
+            catch (InvalidOperationException) { return ([], DataLimits.HalfCharacter("The answer")); }
         }
         if (cell.Trim().Length == 0) return ([], null);
         if (string.IsNullOrWhiteSpace(start)) return ([(cell, null)], null);

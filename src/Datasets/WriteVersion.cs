@@ -41,7 +41,7 @@ public sealed class WriteVersion(IDbContextFactory<StudioDb> databases, ReceiveF
             foreach (var (row, rejection) in taken)
                 if (row is not null)
                 {
-                    var id = writer.Add(row, answers.HasPairs ? row.Text : answers.Key(row.Text), accepted++);
+                    var id = writer.Add(row, accepted++);
                     hash.Append(id, row.Text, row.Attributes, row.Label);
                     if (row.Label is null) unlabeled++;
                     else ExamineFile.Add(labels, answers.Names(row.Label));
@@ -139,10 +139,10 @@ public sealed class WriteVersion(IDbContextFactory<StudioDb> databases, ReceiveF
             nextId = Convert.ToInt64(last.ExecuteScalar(), CultureInfo.InvariantCulture) + 1;
         }
 
-        public long Add(ReadRow read, string key, int position)
+        public long Add(ReadRow read, int position)
         {
             var id = nextId++;
-            (row.Parameters["$id"].Value, row.Parameters["$text"].Value, row.Parameters["$key"].Value) = (id, read.Text, TextKey.Of(key));
+            (row.Parameters["$id"].Value, row.Parameters["$text"].Value, row.Parameters["$key"].Value) = (id, read.Text, TextKey.Of(read.Text));
             row.Parameters["$attributes"].Value = (object?)read.Attributes ?? DBNull.Value;
             row.ExecuteNonQuery();
             (place.Parameters["$row"].Value, place.Parameters["$position"].Value) = (id, position);

@@ -17,7 +17,6 @@ public sealed class ScoreFile(IDbContextFactory<StudioDb> databases, ProjectAcce
         public TimeSpan? Left { get; init; }
     }
 
-
     /// Bytes that a file to score may have.
     public long MaxBytes => configuration.GetValue("Scoring:MaxBytes", 200L << 20);
 

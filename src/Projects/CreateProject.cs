@@ -15,6 +15,9 @@ public sealed class NewProject
     public double Goal { get; set; } = 0.8;
     public string Approver { get; set; } = "";
     public string Guidelines { get; set; } = "";
+
+    /// What the form begins with; a perplexity is 1 at best.
+    public static double UsualGoal(Metric metric) => metric == Metric.Perplexity ? 10 : 0.8;
 }
 
 public sealed class CreateProject(IDbContextFactory<StudioDb> databases, ProjectAccess access, TimeProvider clock)
@@ -28,6 +31,7 @@ public sealed class CreateProject(IDbContextFactory<StudioDb> databases, Project
         if (!form.Task.Metrics().Contains(form.Metric)) faults[nameof(form.Metric)] = $"The metric is {form.Metric.Name()}, which does not measure this task; choose {string.Join(" or ", form.Task.Metrics().Select(m => m.Name()))}.";
         else if (!double.IsFinite(form.Goal)) faults[nameof(form.Goal)] = $"The goal is {form.Goal}; it must be a number.";
         else if (form.Metric.IsShare() && form.Goal is not (> 0 and <= 1)) faults[nameof(form.Goal)] = string.Create(CultureInfo.InvariantCulture, $"The goal is {form.Goal}; it must be above 0 and at most 1 (0.9 means 90 %).");
+        else if (form.Metric == Metric.Perplexity && form.Goal <= 1) faults[nameof(form.Goal)] = string.Create(CultureInfo.InvariantCulture, $"The goal is {form.Goal}; a perplexity is never below 1, which is that of a model that foresees every word, so give a number above 1, such as 10.");
         if (form.Approver.Trim().Length is < 2 or > 120) faults[nameof(form.Approver)] = $"Who approves has {form.Approver.Trim().Length} characters; name a person or a function in 2 to 120.";
         return faults;
     }

@@ -30,8 +30,11 @@ internal sealed class MeasureQuestions : MeasureTestPart
         part.Says("Drawing 1,000 resamples for each interval.");
         Baseline Compare(string name, string how, Func<QuestionedText, string> answer)
         {
-            part.Cancel.ThrowIfCancellationRequested();
-            var theirs = Side.Of(test, [.. test.Select(answer)]);
+            var theirs = Side.Of(test, [.. test.Select(r =>
+            {
+                part.Cancel.ThrowIfCancellationRequested();
+                return answer(r);
+            })]);
             var interval = BootstrapMean.OfDifference(theirs.Of(part.Metric), ours.Of(part.Metric));
             return new(name, how, theirs.Scores, new(ours.Of(part.Metric).Average() - theirs.Of(part.Metric).Average(), interval.Low, interval.High));
         }

@@ -14,10 +14,10 @@ public static class RecipeText
         _ => field.Text(value),
     };
 
-    public static string Range(RecipeField field)
+    public static string Range(RecipeField field, RunRecipe standard)
     {
         var begin = field.Kind == RecipeFieldKind.Choice ? "" : field.Max >= int.MaxValue ? $"{Say.Number(field.Min!.Value)} or more{Unit(field)}; " : $"{Say.Number(field.Min!.Value)} to {Say.Number(field.Max!.Value)}{Unit(field)}; ";
-        var text = $"{begin}default {Of(field, field.Default)}.";
+        var text = $"{begin}default {Of(field, field.Get(standard))}.";
         return char.ToUpperInvariant(text[0]) + text[1..];
     }
 

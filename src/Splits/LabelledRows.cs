@@ -31,7 +31,7 @@ internal sealed record LabelledRows(StratifiedSplit.Row[] Rows, UInt128[] Texts,
                 // 128 bits of a hash instead of the key itself: sixteen bytes a row, whatever the key is.
                 SHA256.HashData(Encoding.UTF8.GetBytes(reader.GetString(1)), hash);
                 var key = new UInt128(BitConverter.ToUInt64(hash), BitConverter.ToUInt64(hash[8..]));
-                rows.Add((reader.GetInt64(0), !answers.HasPairs ? key : TextNormalization.Hash128(answers.Key(reader.GetString(3)))));
+                rows.Add((reader.GetInt64(0), !answers.HasPartInCommon ? key : TextNormalization.Hash128(answers.Key(reader.GetString(3)))));
                 texts.Add(key);
             }
         var strata = answers.Strata(given);

@@ -140,6 +140,9 @@ public sealed record RunRecipe
     /// <summary>Whether memory is saved by computing the blocks a second time in backward.</summary>
     public ActivationCheckpointing ActivationCheckpointing { get; init; } = ActivationCheckpointing.Off;
 
+    /// <summary>What a form begins with where a metric is wanted: the defaults, with the best checkpoint chosen by it.</summary>
+    public static RunRecipe For(Metric metric) => new() { Metric = metric };
+
     /// <summary>Every field with its range, default and help, in the order of the form.</summary>
     public static IReadOnlyList<RecipeField> Fields { get; } = RecipeField.Describe(new RunRecipe());
 

@@ -58,6 +58,7 @@ public sealed class QuestionAnswersTests
     [InlineData("Who?", "Anna is in Dover", "Dover", "90", 3, "The answer “Dover” does not stand at its start 90; there is nothing: the context has 16 characters. It stands at 11. Starts count the characters before the answer, from 0.")]
     [InlineData("Who?", "Anna is in Dover", "Dover", "eleven", 3, "The start “eleven” is no place; expected the number of characters before the answer, from 0, or an empty cell.")]
     [InlineData("Who?", "Anna is in Dover", """{"text": ["Dover"], "answer_start": [1, 2]}""", "", 3, "The answers are JSON but not of the form that is read here; expected {\"text\": [\"…\"], \"answer_start\": [0]}, a list of such answers, or the answer itself.")]
+    [InlineData("Who?", "Anna is in Dover", """{"text": ["\ud83d"], "answer_start": [1]}""", "", 3, "The answer holds half of a character, such as \\ud83d without the \\ude00 after it; write both halves, or the character itself.")]
     [InlineData("Who?", "Anna is in Dover", """{"answer": "Dover"}""", "", 3, "The answers are JSON but not of the form that is read here; expected {\"text\": [\"…\"], \"answer_start\": [0]}, a list of such answers, or the answer itself.")]
     public void A_row_that_teaches_nothing_is_rejected_with_its_column_and_the_reason(string question, string context, string answer, string start, int column, string reason)
     {

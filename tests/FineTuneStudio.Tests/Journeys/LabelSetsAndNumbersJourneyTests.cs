@@ -168,6 +168,13 @@ public sealed class LabelSetsAndNumbersJourneyTests(StudioFixture app, Browser b
         await page.GetByLabel("Learning rate", new() { Exact = true }).FillAsync("1e-3");
         await page.GetByLabel("Epochs", new() { Exact = true }).FillAsync("4");
         await Expect(page.GetByLabel("Label smoothing")).ToHaveCountAsync(0);
+        // The project's own metric is what the form begins with and goes back to.
+        var (metric, field) = (page.GetByLabel("Best checkpoint by", new() { Exact = true }), page.Locator("[data-field=Metric]"));
+        await Expect(field.GetByText("changed", new() { Exact = true })).ToHaveCountAsync(0);
+        var wanted = await metric.InputValueAsync();
+        await metric.SelectOptionAsync("ValidationLoss");
+        await field.GetByRole(AriaRole.Button, new() { NameRegex = new Regex("^Reset to ") }).ClickAsync();
+        await Expect(metric).ToHaveValueAsync(wanted);
         var launch = page.GetByRole(AriaRole.Button, new() { Name = "Launch the run" });
         await Expect(launch).ToBeEnabledAsync(new() { Timeout = 60_000 });
         await launch.ClickAsync();

@@ -72,7 +72,7 @@ public sealed class QuestionsJourneyTests(StudioFixture app, Browser browser) : 
         await Upload(page);
         await page.GotoAsync($"{Project}/split");
         await Expect(page.GetByText("with the same context stay together")).ToBeVisibleAsync();
-        await Expect(page.GetByText($"{Reports} rows repeat the context of another and stay in its part.")).ToBeVisibleAsync(new() { Timeout = 60_000 });
+        await Expect(page.GetByText($"{Reports} rows share their context with others and stay in their part.")).ToBeVisibleAsync(new() { Timeout = 60_000 });
         await Look.At(page, "questions-split");
         await page.GetByRole(AriaRole.Button, new() { Name = "Freeze this split" }).ClickAsync(new() { Timeout = 60_000 });
         await Expect(page.GetByRole(AriaRole.Heading, new() { NameRegex = new Regex("^Split 1 of version 1") })).ToBeVisibleAsync();

@@ -102,6 +102,31 @@ public sealed class FreezeSplitTests(StudioFixture app) : IClassFixture<StudioFi
     }
 
     [Fact]
+    public async Task Where_there_is_no_review_unanswered_rows_are_to_be_answered_in_the_file()
+    {
+        var owner = await app.NewPerson();
+        var project = await app.NewProject(owner, "Unanswered", TextTask.Regression);
+        var version = await app.NewVersion(project, [.. Enumerable.Range(0, 30).Select(i => ($"text {i}", (string?)$"{i % 4}")), ("nobody knows", null)]);
+        Assert.Contains("1 row without a label is left out. Answer it in the file and upload the file again to use it.", (await Preview(owner, project, new() { VersionNumber = version.Number })).Warnings);
+        var none = await app.NewVersion(project, [("first", null), ("second", null)]);
+        Assert.Equal("None of the 2 rows of this version has a label. A split divides labelled rows: answer some in the file and upload it again first.", (await Preview(owner, project, new() { VersionNumber = none.Number })).Refusal);
+    }
+
+    [Fact]
+    public async Task Questions_about_one_context_stay_together_and_are_no_repetitions()
+    {
+        var owner = await app.NewPerson();
+        var project = await app.NewProject(owner, "Contexts", TextTask.QuestionAnswering);
+        var version = await app.NewVersion(project, [.. Enumerable.Range(0, 90).Select(i => (TextPair.Join($"question {i % 3}?", $"The context number {i / 3}."), (string?)QuestionAnswers.None))]);
+        var preview = await Preview(owner, project, new() { VersionNumber = version.Number });
+        Assert.Equal((0, 60), (preview.KeptTogether, preview.SharingPart));
+        var split = await owner.Do<FreezeSplit, Split>(f => f.Handle(project.Id, new() { VersionNumber = version.Number }));
+        await using var db = app.Db;
+        var parts = await (from s in db.SplitRows where s.SplitId == split.Id join r in db.Rows on s.RowId equals r.Id select new { s.Part, r.Text }).ToListAsync();
+        Assert.All(parts.GroupBy(p => TextPair.Split(p.Text).Second), context => Assert.Single(context.Select(c => c.Part).Distinct()));
+    }
+
+    [Fact]
     public async Task One_label_data_and_unlabelled_data_are_refused_in_words()
     {
         var owner = await app.NewPerson();
