@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics.CodeAnalysis;
 using System.Text.RegularExpressions;
 using Microsoft.Playwright;
 
@@ -44,6 +45,16 @@ public sealed class Browser : IAsyncLifetime
 
 public static class PageWords
 {
+    /// The address is looked at until it matches: an event of the browser's can be missed on a busy machine. A failure says what the page shows instead.
+    public static async Task ComesTo(this IPage page, [StringSyntax(StringSyntaxAttribute.Regex)] string address)
+    {
+        try { await Assertions.Expect(page).ToHaveURLAsync(new Regex(address), new() { Timeout = 60_000 }); }
+        catch (PlaywrightException e)
+        {
+            throw new PlaywrightException($"{page.Url} does not match {address}; it shows: {await page.Locator("body").InnerTextAsync()}", e);
+        }
+    }
+
     public static async Task SignIn(this IPage page, string mail, string password = StudioFixture.Password)
     {
         await page.GotoAsync("/account/sign-in");

@@ -33,7 +33,7 @@ public sealed class SetUpTests(Browser browser) : IClassFixture<Browser>
             await page.GetByLabel("What is the model for?").FillAsync("Route customer messages to the right team.");
             await page.GetByLabel("Who approves?").FillAsync("the head of support");
             await page.GetByRole(AriaRole.Button, new() { Name = "Create the project" }).ClickAsync();
-            await page.WaitForURLAsync("**/p/customer-messages");
+            await page.ComesTo("/p/customer-messages$");
             await Assertions.Expect(page.GetByRole(AriaRole.Heading, new() { Name = "Customer messages" })).ToBeVisibleAsync();
 
             await page.GotoAsync("/account/setup");

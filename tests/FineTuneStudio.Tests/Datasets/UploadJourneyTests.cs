@@ -26,7 +26,7 @@ public sealed class UploadJourneyTests(StudioFixture app, Browser browser) : ICl
         await Assertions.Expect(page.GetByLabel("Drop a file here, or choose one")).ToBeVisibleAsync();
         await Look(page, "upload");
         await page.GetByLabel("Drop a file here, or choose one").SetInputFilesAsync(file);
-        await page.WaitForURLAsync("**/data/upload/*");
+        await page.ComesTo("/data/upload/");
 
         await Assertions.Expect(page.GetByLabel("Delimiter")).ToHaveValueAsync("comma");
         await Assertions.Expect(page.GetByLabel("Quote")).ToHaveValueAsync("double");

@@ -71,14 +71,14 @@ public sealed class MainJourneyTests(StudioFixture app, Browser browser) : IClas
         // The code of this half minute was used to turn it on; the next one is as good.
         await page.GetByLabel("Code from your authenticator app").FillAsync(Totp.Code(key, DateTimeOffset.UtcNow.AddSeconds(30)));
         await Press(page, "Sign in");
-        await page.WaitForURLAsync(u => new Uri(u).AbsolutePath == "/");
+        await page.ComesTo(@"^https?://[^/]+/(\?.*)?$");
     }
 
     private static async Task TryTheSample(IPage page)
     {
         await page.GotoAsync("/");
         await Press(page, "Sample project");
-        await page.WaitForURLAsync("**/p/sample-customer-messages");
+        await page.ComesTo("/p/sample-customer-messages$");
         await Expect(page.GetByText("Version 1: 1,025 rows, 1,019 labelled.")).ToBeVisibleAsync();
         await page.GotoAsync("/p/sample-customer-messages/base-models");
         await Expect(page.GetByText("random weights, for practice").First).ToBeVisibleAsync();
@@ -94,7 +94,7 @@ public sealed class MainJourneyTests(StudioFixture app, Browser browser) : IClas
         await page.GetByLabel("Good enough at").FillAsync("0.45");
         await page.GetByLabel("Who approves?").FillAsync("the head of customer service");
         await Press(page, "Create the project");
-        await page.WaitForURLAsync("**/p/banking-intents");
+        await page.ComesTo("/p/banking-intents$");
         await Expect(page.GetByText("Needs a split first.")).ToBeVisibleAsync();
         await Expect(page.GetByText("accuracy ≥ 0.45 on the test part; to be approved by the head of customer service.")).ToBeVisibleAsync();
         return "/p/banking-intents";
@@ -104,7 +104,7 @@ public sealed class MainJourneyTests(StudioFixture app, Browser browser) : IClas
     {
         await page.GotoAsync($"{project}/data/upload");
         await page.GetByLabel("Drop a file here, or choose one").SetInputFilesAsync(file);
-        await page.WaitForURLAsync("**/data/upload/*", new() { Timeout = 60_000 });
+        await page.ComesTo("/data/upload/");
         await Expect(page.GetByLabel("What “category” is")).ToHaveValueAsync("Label");
         await Expect(page.GetByRole(AriaRole.Region, new() { Name = "Labels" })).ToContainTextAsync("card_arrival");
         var import = page.GetByRole(AriaRole.Button, new() { NameRegex = new Regex("^Import [0-9,]+ rows$") });
@@ -158,7 +158,7 @@ public sealed class MainJourneyTests(StudioFixture app, Browser browser) : IClas
         var launch = page.GetByRole(AriaRole.Button, new() { Name = "Launch the run" });
         await Expect(launch).ToBeEnabledAsync(new() { Timeout = 60_000 });
         await launch.ClickAsync();
-        await page.WaitForURLAsync("**/runs/1");
+        await page.ComesTo("/runs/1$");
     }
 
     private static async Task WatchItTrain(IPage page)
@@ -195,7 +195,7 @@ public sealed class MainJourneyTests(StudioFixture app, Browser browser) : IClas
     {
         await page.GotoAsync($"{project}/reports?run=1");
         await Press(page, "Build the report of run 1");
-        await page.WaitForURLAsync("**/reports/1");
+        await page.ComesTo("/reports/1$");
         await Expect(page.GetByRole(AriaRole.Heading, new() { Name = "Sign-off" })).ToBeVisibleAsync(new() { Timeout = 300_000 });
         await Expect(page.GetByText(new Regex("TF-IDF with logistic regression does better"))).ToBeVisibleAsync();
         await Expect(page.GetByRole(AriaRole.Heading, new() { Name = "Where it is sure and wrong" })).ToBeVisibleAsync();
@@ -221,7 +221,7 @@ public sealed class MainJourneyTests(StudioFixture app, Browser browser) : IClas
         await page.GetByLabel("E-mail").FillAsync("approver@example.test");
         await page.GetByLabel("Password").FillAsync(StudioFixture.Password);
         await Press(page, "Create the account and join");
-        await page.WaitForURLAsync("**/p/banking-intents");
+        await page.ComesTo("/p/banking-intents$");
     }
 
     private static async Task Sign(IPage page, string project)

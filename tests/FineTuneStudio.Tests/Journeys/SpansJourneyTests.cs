@@ -57,7 +57,7 @@ public sealed class SpansJourneyTests(StudioFixture app, Browser browser) : ICla
         await page.GetByLabel("Who approves?").FillAsync("the editor");
         await Look.At(page, "spans-start");
         await Press(page, "Create the project");
-        await page.WaitForURLAsync("**" + Project);
+        await page.ComesTo(Project + "$");
     }
 
     private async Task Upload(IPage page, string wnut)
@@ -68,7 +68,7 @@ public sealed class SpansJourneyTests(StudioFixture app, Browser browser) : ICla
         await File.WriteAllTextAsync(file, string.Join("\n\t\n", sentences) + "\n\t\nno tag\n");
         await page.GotoAsync($"{Project}/data/upload");
         await page.GetByLabel("Drop a file here, or choose one").SetInputFilesAsync(file);
-        await page.WaitForURLAsync("**/data/upload/*", new() { Timeout = 60_000 });
+        await page.ComesTo("/data/upload/");
         await Expect(page.GetByLabel("Kind")).ToHaveValueAsync("TaggedWords");
         await Expect(page.GetByLabel("Column of the tag")).ToHaveValueAsync("2");
         await Expect(page.GetByText("its words joined by single blanks")).ToBeVisibleAsync();
@@ -94,7 +94,7 @@ public sealed class SpansJourneyTests(StudioFixture app, Browser browser) : ICla
         await Expect(launch).ToBeEnabledAsync(new() { Timeout = 60_000 });
         await Look.At(page, "spans-new-run");
         await launch.ClickAsync();
-        await page.WaitForURLAsync("**/runs/1");
+        await page.ComesTo("/runs/1$");
         await Expect(page.GetByRole(AriaRole.Link, new() { Name = "Build the report" })).ToBeVisibleAsync(new() { Timeout = 600_000 });
         await Expect(page.GetByText("entity F1").First).ToBeVisibleAsync();
         await Look.At(page, "spans-run");
@@ -110,7 +110,7 @@ public sealed class SpansJourneyTests(StudioFixture app, Browser browser) : ICla
     {
         await page.GotoAsync($"{Project}/reports?run=1");
         await Press(page, "Build the report of run 1");
-        await page.WaitForURLAsync("**/reports/1");
+        await page.ComesTo("/reports/1$");
         await Expect(page.GetByRole(AriaRole.Heading, new() { Name = "Sign-off" })).ToBeVisibleAsync(new() { Timeout = 300_000 });
         await Expect(page.GetByRole(AriaRole.Heading, new() { Name = "What goes wrong" })).ToBeVisibleAsync();
         await Expect(page.GetByRole(AriaRole.Region, new() { Name = "Spans by kind of error" }).Locator("tbody tr")).ToHaveCountAsync(5);

@@ -30,7 +30,7 @@ public sealed class TeamTests(StudioFixture app, Browser browser) : IClassFixtur
         await guest.GetByLabel("E-mail").FillAsync("second@example.test");
         await guest.GetByLabel("Password").FillAsync(StudioFixture.Password);
         await guest.GetByRole(AriaRole.Button, new() { Name = "Create the account and join" }).ClickAsync();
-        await guest.WaitForURLAsync($"**/p/{project.Id}");
+        await guest.ComesTo($@"/p/{project.Id}$");
         await Assertions.Expect(guest.GetByRole(AriaRole.Heading, new() { Name = "Joined project", Level = 1 })).ToBeVisibleAsync();
         await Look.At(guest, "project-home");
 

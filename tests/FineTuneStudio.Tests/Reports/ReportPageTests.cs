@@ -15,7 +15,7 @@ public sealed class ReportPageTests(StudioFixture app, Browser browser) : IClass
         await page.SignIn(run.Engineer.Mail);
         await page.GotoAsync($"/p/{run.Project.Id}/reports?run=1");
         await page.GetByRole(AriaRole.Button, new() { Name = "Build the report of run 1" }).ClickAsync();
-        await page.WaitForURLAsync("**/reports/1");
+        await page.ComesTo("/reports/1$");
         await Expect(page.GetByText(new Regex("^Goal not reached: macro-F1"))).ToBeVisibleAsync(new() { Timeout = 30_000 });
         await Expect(page.GetByText("TF-IDF with logistic regression does better on this test part")).ToBeVisibleAsync();
         await Expect(page.GetByText("100 % of the backbone loaded from the file; origin: random, not pretrained").First).ToBeAttachedAsync();

@@ -26,7 +26,7 @@ public sealed class RunPageTests(StudioFixture app, Browser browser) : IClassFix
         await Assertions.Expect(page.GetByRole(AriaRole.Button, new() { Name = "Reset to 3", Exact = true })).ToBeVisibleAsync();
         await Snap(page, "new-run");
         await page.GetByRole(AriaRole.Button, new() { Name = "Launch the run" }).ClickAsync();
-        await page.WaitForURLAsync("**/runs/1");
+        await page.ComesTo("/runs/1$");
         await page.WaitForFunctionAsync("() => +document.querySelector('.run-charts')?.dataset.livePoints >= 50", null, new() { Timeout = 60_000 });
         await Snap(page, "run-live");
         await Assertions.Expect(page.Locator("[data-state=Finished]").First).ToBeVisibleAsync(new() { Timeout = 60_000 });
@@ -87,7 +87,7 @@ public sealed class RunPageTests(StudioFixture app, Browser browser) : IClassFix
             Assert.Empty(await Shell.PageFaults.Find(page));
         }
         await page.GetByRole(AriaRole.Button, new() { Name = "Launch the run" }).ClickAsync();
-        await page.WaitForURLAsync("**/runs/1");
+        await page.ComesTo("/runs/1$");
         await Assertions.Expect(page.Locator("[data-state=Finished]").First).ToBeVisibleAsync(new() { Timeout = 60_000 });
         await using var db = app.Db;
         var recipe = RunRecipe.FromJson((await db.Runs.SingleAsync(r => r.ProjectId == scene.Project.Id)).RecipeJson);

@@ -14,7 +14,7 @@ public sealed class DoubleClickTests(StudioFixture app, Browser browser) : IClas
         await page.SignIn(person.Mail);
         await page.GotoAsync("/");
         await page.GetByRole(AriaRole.Button, new() { Name = "Sample project" }).DblClickAsync();
-        await page.WaitForURLAsync("**/p/sample-customer-messages");
+        await page.ComesTo("/p/sample-customer-messages$");
         await using var db = app.Db;
         Assert.Equal(1, await db.Projects.CountAsync(p => p.CreatedById == person.Id));
     }
@@ -32,7 +32,7 @@ public sealed class DoubleClickTests(StudioFixture app, Browser browser) : IClas
         await page.GetByLabel("Who approves?").FillAsync("the head of support");
         await page.GetByLabel("Who approves?").BlurAsync();
         await page.Locator("form.form").EvaluateAsync("form => { form.requestSubmit(); form.requestSubmit(); }");
-        await page.WaitForURLAsync("**/p/sent-twice*");
+        await page.ComesTo("/p/sent-twice");
         await using var db = app.Db;
         Assert.Equal(["sent-twice"], await db.Projects.Where(p => p.CreatedById == person.Id).Select(p => p.Id).ToListAsync());
     }
