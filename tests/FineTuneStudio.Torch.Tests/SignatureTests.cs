@@ -8,10 +8,10 @@ public class SignatureTests
     /// <summary>What this binding has beyond TorchSharp; the engine reaches it through one folder with a plain fallback.</summary>
     private static readonly string[] Extensions = ["TorchSharp.Native::Autocast"];
 
-    [Fact]
+    [SkippableFact]
     public void Every_public_member_exists_in_TorchSharp_with_the_same_shape()
     {
-        if (Shared.Find("design/torchsharp-signatures.txt") is not { } path) return;
+        var path = Shared.Find("design/torchsharp-signatures.txt");
         var reference = Signatures.Read(path);
         var types = typeof(torch).Assembly.GetTypes().Where(IsVisible).ToList();
         Assert.True(types.Count > 40, $"only {types.Count} public types were found");
@@ -19,10 +19,10 @@ public class SignatureTests
         Assert.True(unknown.Count == 0, $"{unknown.Count} members differ from TorchSharp's:\n{string.Join("\n", unknown)}");
     }
 
-    [Fact]
+    [SkippableFact]
     public void A_planted_wrong_member_is_caught()
     {
-        if (Shared.Find("design/torchsharp-signatures.txt") is not { } path) return;
+        var path = Shared.Find("design/torchsharp-signatures.txt");
         var unknown = Signatures.Unknown(typeof(Planted), Signatures.Read(path), "TorchSharp::Tensor").ToList();
         Assert.Equal(
             [

@@ -160,7 +160,7 @@ public sealed class ModelFolderTests : IDisposable
         Assert.Equal(expected, ModelFolder.Inspect(folder.Path).License);
     }
 
-    [Theory]
+    [SkippableTheory]
     [InlineData("bert-tiny", null)]
     [InlineData("bert-tiny-oldnames", null)]
     [InlineData("bert-tiny-qa", null)]
@@ -174,7 +174,7 @@ public sealed class ModelFolderTests : IDisposable
     [InlineData("qwen2-tiny", null)]
     public void The_reference_folders_are_judged_by_what_is_in_them(string model, string? whyNot)
     {
-        if (Shared.Find($"goldens/{model}") is not { } path) return;
+        var path = Shared.Find($"goldens/{model}");
         ModelFacts facts = ModelFolder.Inspect(path);
         Assert.Equal(whyNot, facts.WhyNot);
         if (model == "bert-tiny") Assert.Equal(("BertForSequenceClassification", 207747L, 2000, 64, 2, 128), (facts.Architecture, facts.Parameters, facts.VocabularySize, facts.HiddenSize, facts.Layers, facts.MaxPositions));
@@ -185,10 +185,10 @@ public sealed class ModelFolderTests : IDisposable
         if (model == "llama-tiny-sharded-bf16") Assert.Equal((209216L, "da"), (facts.Parameters, facts.Sha256[..2]));
     }
 
-    [Fact]
+    [SkippableFact]
     public void A_language_model_that_lacks_a_tensor_or_has_another_shape_is_refused_by_name()
     {
-        if (Shared.Find("goldens/llama-tiny") is not { } path) return;
+        var path = Shared.Find("goldens/llama-tiny");
         using TemporaryFolder copy = new();
         foreach (string file in Directory.GetFiles(path)) File.WriteAllBytes(Path.Combine(copy.Path, Path.GetFileName(file)), File.ReadAllBytes(file));
         string config = Path.Combine(copy.Path, "config.json"), sound = File.ReadAllText(config);

@@ -23,7 +23,7 @@ public sealed class TorchSharpStubTests
     /// <summary>A partial method without its generated half says nothing about TorchSharp: the build's generators write it.</summary>
     private const string Generated = "CS8795";
 
-    private static readonly Lazy<CSharpCompilation?> Stub = new(() => Shared.Find("design/torchsharp-signatures.txt") is { } list ? Compile(File.ReadLines(list)) : null);
+    private static readonly Lazy<CSharpCompilation> Stub = new(() => Compile(File.ReadLines(Shared.Find("design/torchsharp-signatures.txt"))));
 
     private static CSharpCompilation Compile(IEnumerable<string> list) => CSharpCompilation.Create("TorchSharp",
         [CSharpSyntaxTree.ParseText(TorchSharpStub.Source(list), Options)], Framework.Value, new(OutputKind.DynamicallyLinkedLibrary, nullableContextOptions: NullableContextOptions.Annotations));
@@ -54,27 +54,27 @@ public sealed class TorchSharpStubTests
 
     private static string Shown(IEnumerable<Diagnostic> problems) => string.Join("\n", problems.Take(40).Select(p => p.ToString()));
 
-    [Fact]
+    [SkippableFact]
     public void The_stub_is_sound_but_for_what_the_list_leaves_out()
     {
-        if (Stub.Value is not { } stub) return;
+        var stub = Stub.Value;
         var problems = stub.GetDeclarationDiagnostics().Concat(stub.SyntaxTrees[0].GetDiagnostics()).Where(d => d.Severity == DiagnosticSeverity.Error && !LeftOut.ContainsKey(d.Id)).ToList();
         Assert.True(problems.Count == 0, $"{problems.Count} errors in the stub:\n{Shown(problems)}");
     }
 
-    [Fact]
+    [SkippableFact]
     public void The_engine_compiles_against_TorchSharps_own_signatures()
     {
-        if (Stub.Value is not { } stub) return;
+        var stub = Stub.Value;
         Assert.True(Engine.Value.Length > 60, $"Only {Engine.Value.Length} sources of the engine were found.");
         var problems = Problems(EngineWith(stub).GetDiagnostics());
         Assert.True(problems.Count == 0, $"{problems.Count} problems of the engine with TorchSharp's packages:\n{Shown(problems)}");
     }
 
-    [Fact]
+    [SkippableFact]
     public void A_planted_member_that_TorchSharp_lacks_is_named()
     {
-        if (Stub.Value is not { } stub) return;
+        var stub = Stub.Value;
         var planted = CSharpSyntaxTree.ParseText("""
             using TorchSharp;
             namespace FineTuneStudio.Engine.Planted;

@@ -8,10 +8,10 @@ namespace FineTuneStudio.Engine.Tests.Parity;
 [Collection("training")]
 public sealed class BertParityTests(ITestOutputHelper output) : ClassifierParity(output, Repository.PracticeModel, Repository.Golden("bert-tiny"))
 {
-    [Fact]
+    [SkippableFact]
     public void A_file_with_old_norm_names_and_other_heads_loads_its_whole_backbone()
     {
-        if (Shared.Find("goldens/bert-tiny-oldnames") is not { } folder) return;
+        var folder = Shared.Find("goldens/bert-tiny-oldnames");
         var (old, report, newHead) = LoadClassifier.ForTraining(folder, ["a", "b"], dropout: 0, seed: 1);
         using var owned = old;
         Assert.Equal((1.0, true), (report.BackboneShare, newHead));

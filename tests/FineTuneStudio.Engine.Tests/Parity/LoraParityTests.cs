@@ -13,11 +13,10 @@ public sealed class LoraParityTests(ITestOutputHelper output) : IDisposable
 {
     private readonly Deviations deviations = new(output);
 
-    [Theory, MemberData(nameof(CausalParityTests.Folders), MemberType = typeof(CausalParityTests))]
+    [SkippableTheory, MemberData(nameof(CausalParityTests.Folders), MemberType = typeof(CausalParityTests))]
     public void Three_steps_on_the_references_adapters_equal_the_reference_merged_and_unmerged(string name)
     {
         using var golden = CausalParityTests.Golden.Open(name);
-        if (golden is null) return;
         using var before = golden.Model.call(golden.Ids, golden.Mask).detach();
         var expected = Repository.Json(Path.Combine(golden.Folder, "lora", "expected.json"));
         using var lora = LoraFolder.Read(golden.Model, Path.Combine(golden.Folder, "lora", "init"));
@@ -62,11 +61,10 @@ public sealed class LoraParityTests(ITestOutputHelper output) : IDisposable
         Assert.Equal(0, (golden.Model.call(golden.Ids, golden.Mask) - before).abs().max().ToDouble());
     }
 
-    [Theory, MemberData(nameof(CausalParityTests.Folders), MemberType = typeof(CausalParityTests))]
+    [SkippableTheory, MemberData(nameof(CausalParityTests.Folders), MemberType = typeof(CausalParityTests))]
     public void The_written_folder_has_the_references_fields_keys_shapes_and_numbers(string name)
     {
         using var golden = CausalParityTests.Golden.Open(name);
-        if (golden is null) return;
         using var folder = new TemporaryFolder();
         var original = Path.Combine(golden.Folder, "lora", "init");
         using (var lora = LoraFolder.Read(golden.Model, original)) LoraFolder.Write(lora, folder.Path, "CAUSAL_LM");
@@ -83,13 +81,13 @@ public sealed class LoraParityTests(ITestOutputHelper output) : IDisposable
         }
     }
 
-    [Theory]
+    [SkippableTheory]
     [InlineData("bert-tiny")]
     [InlineData("distilbert-tiny")]
     [InlineData("roberta-tiny")]
     public void Three_steps_on_a_classifier_whose_head_is_trained_whole_equal_the_reference(string name)
     {
-        if (Shared.Find($"goldens/{name}") is not { } folder) return;
+        var folder = Shared.Find($"goldens/{name}");
         using var scope = NewDisposeScope();
         using var model = LoadClassifier.ForPrediction(folder).Model;
         var inputs = Repository.Json(Path.Combine(folder, "inputs.json"));

@@ -30,10 +30,10 @@ public sealed class MixedPrecisionParityTests(ITestOutputHelper output)
         Compare("bert-tiny", model, () => model.call(ids, mask, types), logits => F.cross_entropy(logits, labels), logits => logits);
     }
 
-    [Fact]
+    [SkippableFact]
     public void Llama_gives_the_references_logits_loss_and_gradients()
     {
-        if (CausalParityTests.Golden.Open("llama-tiny") is not { } llama) return;
+        var llama = CausalParityTests.Golden.Open("llama-tiny");
         using (llama) Compare("llama-tiny", llama.Model, () => llama.Model.call(llama.Ids, llama.Mask), logits => CausalLM.Loss(logits, llama.Labels), logits => logits.select(1, 1).narrow(1, 0, 100).to(float32));
     }
 

@@ -13,10 +13,10 @@ public sealed class QuestionAnsweringParityTests(ITestOutputHelper output) : IDi
 {
     private readonly Deviations deviations = new(output, "bert-tiny-qa");
 
-    [Fact]
+    [SkippableFact]
     public void Logits_loss_gradients_and_AdamW_steps_equal_the_reference()
     {
-        if (Shared.Find("goldens/bert-tiny-qa") is not { } folder) return;
+        var folder = Shared.Find("goldens/bert-tiny-qa");
         using var scope = NewDisposeScope();
         var expected = Repository.Json(Path.Combine(folder, "expected.json"));
         var inputs = expected.GetProperty("inputs");

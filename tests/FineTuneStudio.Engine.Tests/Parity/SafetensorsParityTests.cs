@@ -4,13 +4,13 @@ namespace FineTuneStudio.Engine.Tests.Parity;
 
 public sealed class SafetensorsParityTests
 {
-    [Theory]
+    [SkippableTheory]
     [InlineData("bert-tiny/model.safetensors", 41)]
     [InlineData("bert-tiny-oldnames/model.safetensors", 47)]
     [InlineData("gpt2-tiny-prefixless/model.safetensors", 30)]
     public void A_reference_file_survives_reading_and_writing_unchanged(string file, int tensors)
     {
-        if (Shared.Find($"goldens/{file}") is not { } path) return;
+        var path = Shared.Find($"goldens/{file}");
         using TemporaryFolder folder = new();
         using SafetensorsFile read = SafetensorsFile.Open(path);
         Assert.Equal(tensors, read.Entries.Count);
@@ -27,10 +27,10 @@ public sealed class SafetensorsParityTests
         }
     }
 
-    [Fact]
+    [SkippableFact]
     public void The_old_pytorch_file_is_refused_as_a_zip()
     {
-        if (Shared.Find("goldens/bert-tiny-oldnames/pytorch_model.bin") is not { } path) return;
+        var path = Shared.Find("goldens/bert-tiny-oldnames/pytorch_model.bin");
         Assert.StartsWith("pytorch_model.bin is a zip archive, as torch.save writes it", Assert.Throws<WeightFileException>(() => SafetensorsFile.Open(path)).Message);
     }
 }

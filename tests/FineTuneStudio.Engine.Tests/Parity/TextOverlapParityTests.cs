@@ -10,14 +10,14 @@ public sealed class TextOverlapParityTests(ITestOutputHelper output) : IDisposab
 
     public void Dispose() => deviations.Dispose();
 
-    private static JsonElement? Topic(string name) => Shared.Find("goldens/metrics.json") is { } file ? Repository.Json(file).GetProperty(name) : null;
+    private static JsonElement Topic(string name) => Repository.Json(Shared.Find("goldens/metrics.json")).GetProperty(name);
 
     private static string[] Strings(JsonElement list) => [.. list.EnumerateArray().Select(s => s.GetString()!)];
 
-    [Fact]
+    [SkippableFact]
     public void ROUGE_gives_the_numbers_of_googles_implementation()
     {
-        if (Topic("rouge") is not { } topic) return;
+        var topic = Topic("rouge");
         var (texts, references) = (Strings(topic.GetProperty("inputs").GetProperty("hypotheses")), Strings(topic.GetProperty("inputs").GetProperty("references")));
         var expected = topic.GetProperty("expected").GetProperty("stemmer_false");
         for (var i = 0; i < texts.Length; i++)
@@ -30,10 +30,12 @@ public sealed class TextOverlapParityTests(ITestOutputHelper output) : IDisposab
             }
     }
 
-    [Fact]
+    [SkippableFact]
     public void ChrF_and_BLEU_give_the_numbers_of_sacrebleu()
     {
-        if (Topic("chrf") is not { } chrf || Topic("bleu") is not { } bleu || Topic("bleu_13a_tokenizer") is not { } tokens) return;
+        var chrf = Topic("chrf");
+        var bleu = Topic("bleu");
+        var tokens = Topic("bleu_13a_tokenizer");
         var (texts, references) = (Strings(chrf.GetProperty("inputs").GetProperty("hypotheses")), Strings(chrf.GetProperty("inputs").GetProperty("references")[0]));
         deviations.Relative("chrF2", "corpus", chrf.GetProperty("expected").GetProperty("chrf2_corpus_first_reference").GetDouble(), TextOverlap.Chrf(texts, references), 1e-6);
         var both = Strings(chrf.GetProperty("inputs").GetProperty("references")[1]);
@@ -44,10 +46,10 @@ public sealed class TextOverlapParityTests(ITestOutputHelper output) : IDisposab
         Assert.Equal(Strings(tokens.GetProperty("expected")), Strings(tokens.GetProperty("inputs").GetProperty("texts")).Select(t => string.Join(' ', TextOverlap.BleuTokens(t))));
     }
 
-    [Fact]
+    [SkippableFact]
     public void Perplexity_is_the_exponential_of_the_mean_loss()
     {
-        if (Topic("perplexity") is not { } topic) return;
+        var topic = Topic("perplexity");
         var losses = topic.GetProperty("inputs").GetProperty("token_logprobs").EnumerateArray().Select(v => -v.GetDouble());
         deviations.Relative("perplexity", "value", topic.GetProperty("expected").GetDouble(), Math.Exp(losses.Average()), 1e-6);
     }

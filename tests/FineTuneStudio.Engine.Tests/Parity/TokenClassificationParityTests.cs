@@ -15,10 +15,10 @@ public sealed class TokenClassificationParityTests(ITestOutputHelper output) : I
 {
     private readonly Deviations deviations = new(output, "bert-tiny-tokencls");
 
-    [Fact]
+    [SkippableFact]
     public void Logits_loss_gradients_and_AdamW_steps_equal_the_reference()
     {
-        if (Shared.Find("goldens/bert-tiny-tokencls") is not { } folder) return;
+        var folder = Shared.Find("goldens/bert-tiny-tokencls");
         using var scope = NewDisposeScope();
         var expected = Repository.Json(Path.Combine(folder, "expected.json"));
         var inputs = expected.GetProperty("inputs");

@@ -239,13 +239,13 @@ public sealed class HostileTokenizerTests : IDisposable
         Assert.Equal("merges.txt merges \"b\" and \"c\" (merge 2), but the vocabulary lacks \"c\".", Refused());
     }
 
-    [Theory]
+    [SkippableTheory]
     [InlineData("llama-tiny")]
     [InlineData("tokenizer-llama3-style")]
     [InlineData("tokenizer-unigram-xlmr")]
     public void A_file_with_a_changed_place_is_read_or_refused_with_a_sentence(string model)
     {
-        if (Shared.Find($"goldens/{model}/tokenizer.json") is not { } path) return;
+        var path = Shared.Find($"goldens/{model}/tokenizer.json");
         string whole = File.ReadAllText(path);
         Random random = new(3);
         string[] changes = ["null", "[]", "{}", "-1", "\"", "1e400", "true", "", "9999999999", "\\ud800", ",", "Sequence"];

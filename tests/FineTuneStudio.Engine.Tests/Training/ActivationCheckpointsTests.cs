@@ -36,10 +36,10 @@ public sealed class ActivationCheckpointsTests : IDisposable
         { "Llama, LoRA", "llama-tiny", Lora },
     };
 
-    [Theory, MemberData(nameof(Cases))]
+    [SkippableTheory, MemberData(nameof(Cases))]
     public void Losses_gradients_and_weights_are_those_of_the_plain_run(string name, string golden, RunRecipe recipe)
     {
-        if ((golden.Length == 0 ? Repository.PracticeModel : Shared.Find($"goldens/{golden}")) is not { } model) return;
+        var model = golden.Length == 0 ? Repository.PracticeModel : Shared.Find($"goldens/{golden}");
         var written = golden.StartsWith("gpt2") || golden.StartsWith("llama");
         (List<TrainingEvent> Events, string Weights) Run(ActivationCheckpointing checkpointing)
         {

@@ -13,7 +13,7 @@ public sealed class FamilyTests : IDisposable
 {
     private readonly TemporaryFolder folder = new();
 
-    [Theory]
+    [SkippableTheory]
     [InlineData("distilbert-tiny", false)]
     [InlineData("distilbert-tiny", true)]
     [InlineData("bert-tiny-oldnames", false)]
@@ -21,7 +21,7 @@ public sealed class FamilyTests : IDisposable
     [InlineData("tokenizer-unigram-xlmr", false)]
     public void A_family_learns_resumes_and_comes_back_with_the_same_probabilities(string golden, bool inShards)
     {
-        if (Shared.Find($"goldens/{golden}") is not { } original) return;
+        var original = Shared.Find($"goldens/{golden}");
         if (golden == "tokenizer-unigram-xlmr") original = XlmR(original, folder.File("xlm-r"));
         Assert.Null(ModelFolder.Inspect(original).WhyNot);
         var job = SmallTexts.Job(folder.File("whole")) with { BaseFolder = inShards ? Sharded(original) : original };

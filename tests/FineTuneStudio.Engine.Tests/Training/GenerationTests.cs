@@ -18,15 +18,15 @@ public sealed class GenerationTests
         Method = TrainingMethod.Lora, LoraRank = 4, LoraAlpha = 8,
     };
 
-    private static List<AnsweredPrompt>? Rows(int skip, int count) => Shared.Find("data/sft/gsm8k/train.jsonl") is not { } file ? null
-        : [.. File.ReadLines(file).Skip(skip).Take(count).Select((line, i) =>
+    private static List<AnsweredPrompt> Rows(int skip, int count) =>
+        [.. File.ReadLines(Shared.Find("data/sft/gsm8k/train.jsonl")).Skip(skip).Take(count).Select((line, i) =>
         {
             var row = JsonSerializer.Deserialize<JsonElement>(line);
             return new AnsweredPrompt(i + 1, row.GetProperty("question").GetString()!, row.GetProperty("answer").GetString()!);
         })];
 
-    private static FineTuneJob? Job(string output, RunRecipe recipe, string model = "llama-tiny", int train = 64) =>
-        Shared.Find($"goldens/{model}") is { } folder && Rows(0, train) is { } rows ? new(recipe, folder, [], rows, Rows(1000, 16)!, output, TextTask.Generation) : null;
+    private static FineTuneJob Job(string output, RunRecipe recipe, string model = "llama-tiny", int train = 64) =>
+        new(recipe, Shared.Find($"goldens/{model}"), [], Rows(0, train), Rows(1000, 16), output, TextTask.Generation);
 
     private static (FineTuneResult Result, List<TrainingEvent> Events) Run(FineTuneJob job, CancellationToken cancel = default, bool resume = false, Action<TrainingEvent>? watch = null)
     {
@@ -40,11 +40,11 @@ public sealed class GenerationTests
         { "gpt2-tiny", TrainingMethod.Lora, LoraTargets.AllLinear }, { "qwen2-tiny", TrainingMethod.RsLora, LoraTargets.AllLinear }, { "llama-tiny-tied", TrainingMethod.Full, LoraTargets.QueryValue },
     };
 
-    [Theory, MemberData(nameof(Methods))]
+    [SkippableTheory, MemberData(nameof(Methods))]
     public void Every_method_lowers_the_loss_of_answers_and_saves_what_loads_again(string model, TrainingMethod method, LoraTargets targets)
     {
         using var output = new TemporaryFolder();
-        if (Job(output.Path, Recipe with { Method = method, LoraTargets = targets, Epochs = 3, LearningRate = method == TrainingMethod.Full ? 5e-3 : 2e-2 }, model) is not { } job) return;
+        var job = Job(output.Path, Recipe with { Method = method, LoraTargets = targets, Epochs = 3, LearningRate = method == TrainingMethod.Full ? 5e-3 : 2e-2 }, model);
         var (result, events) = Run(job);
         var evaluations = events.OfType<EvaluationDone>().ToList();
         Assert.Equal(3, evaluations.Count);
@@ -72,14 +72,14 @@ public sealed class GenerationTests
         foreach (var (name, parameter) in bare.named_parameters()) Assert.Equal(0, (parameter - best.get_parameter(name)!).abs().max().ToDouble());
     }
 
-    [Theory]
+    [SkippableTheory]
     [InlineData("llama-tiny")]
     [InlineData("qwen2-tiny")]
     [InlineData("gpt2-tiny")]
     public void Adapters_are_saved_as_PEFT_saves_them(string model)
     {
         using var output = new TemporaryFolder();
-        if (Job(output.Path, Recipe with { Epochs = 1 }, model, train: 16) is not { } job) return;
+        var job = Job(output.Path, Recipe with { Epochs = 1 }, model, train: 16);
         var (result, _) = Run(job);
         var (ours, theirs) = (Path.Combine(result.BestFolder!, "adapter"), Path.Combine(job.BaseFolder, "lora", "after_3_steps"));
         Assert.Equal(Directory.GetFiles(theirs).Select(Path.GetFileName).Order(), Directory.GetFiles(ours).Select(Path.GetFileName).Order());
@@ -94,13 +94,13 @@ public sealed class GenerationTests
         Assert.Equal(File.ReadAllText(Path.Combine(job.BaseFolder, "config.json")), File.ReadAllText(Path.Combine(result.BestFolder!, "config.json")));
     }
 
-    [Fact]
+    [SkippableFact]
     public void A_run_that_was_interrupted_goes_on_to_the_same_losses_and_its_checkpoint_holds_the_adapters_alone()
     {
         using var whole = new TemporaryFolder();
         using var cut = new TemporaryFolder();
         var recipe = Recipe with { LoraDropout = 0.1, Method = TrainingMethod.Dora };
-        if (Job(whole.Path, recipe) is not { } job) return;
+        var job = Job(whole.Path, recipe);
         List<double> Losses(List<TrainingEvent> events) => [.. events.OfType<StepDone>().Select(s => s.TrainLoss)];
         var expected = Losses(Run(job).Events);
         using var source = new CancellationTokenSource();
@@ -111,7 +111,7 @@ public sealed class GenerationTests
         Assert.Equal(expected, Losses(first).Concat(Losses(Run(job with { OutputFolder = cut.Path }, resume: true).Events)));
     }
 
-    [Theory]
+    [SkippableTheory]
     [InlineData(4, 2, Packing.Off)]
     [InlineData(8, 1, Packing.On)]
     [InlineData(4, 2, Packing.On)]
@@ -122,7 +122,7 @@ public sealed class GenerationTests
         // Short rows of very different lengths, so that weighting by rows instead of tokens would show, and several fit one row.
         var rows = Enumerable.Range(0, 24).Select(i => new AnsweredPrompt(i + 1, "a" + new string('b', i % 5), string.Join(' ', Enumerable.Repeat("word", 1 + i % 7)))).ToList();
         var recipe = Recipe with { Epochs = 1, EvaluationsPerEpoch = 0, GradientClipping = 0, Metric = Metric.ValidationLoss };
-        if (Job(plain.Path, recipe) is not { } job) return;
+        var job = Job(plain.Path, recipe);
         job = job with { Train = rows, Validation = rows };
         var expected = Run(job).Events.OfType<StepDone>().ToList();
         var found = Run(job with { OutputFolder = other.Path, Recipe = recipe with { BatchSize = batch, GradientAccumulation = accumulated, Packing = packing } }).Events.OfType<StepDone>().ToList();
@@ -134,10 +134,10 @@ public sealed class GenerationTests
         }
     }
 
-    [Fact]
+    [SkippableFact]
     public void A_row_that_is_too_long_loses_the_beginning_of_its_prompt_first_and_the_end_of_its_answer_last()
     {
-        if (Shared.Find("goldens/llama-tiny") is not { } folder) return;
+        var folder = Shared.Find("goldens/llama-tiny");
         var tokenizer = FineTuneStudio.Engine.Text.Tokenizer.Load(folder);
         var template = PromptTemplate.For(folder, tokenizer, PromptFormat.Model);
         AnsweredPrompt[] rows = [new(1, "the word", "the answer"), new(2, string.Join(' ', Enumerable.Repeat("word", 100)), "the answer"), new(3, string.Join(' ', Enumerable.Repeat("word", 100)), string.Join(' ', Enumerable.Repeat("answer", 100)))];
@@ -150,10 +150,10 @@ public sealed class GenerationTests
         Assert.Equal(8, texts.PromptOf(2).Count);
     }
 
-    [Fact]
+    [SkippableFact]
     public void An_answer_is_told_as_it_grows_and_can_be_stopped()
     {
-        if (Shared.Find("goldens/llama-tiny") is not { } folder) return;
+        var folder = Shared.Find("goldens/llama-tiny");
         using var generator = TextGenerator.Load(folder, PromptFormat.Plain);
         var pieces = new List<string>();
         var options = new GenerationOptions { MaxNewTokens = 24, Sample = true, Temperature = 1, TopP = 0.9, Seed = 3 };
@@ -168,10 +168,10 @@ public sealed class GenerationTests
         Assert.Equal(2, generator.Answers(["One?", "How many of two?"], options with { Sample = false }, 64, batchSize: 2).Count);
     }
 
-    [Fact]
+    [SkippableFact]
     public void A_long_prompt_loses_its_beginning_as_in_training_and_the_answer_says_so()
     {
-        if (Shared.Find("goldens/llama-tiny") is not { } folder) return;
+        var folder = Shared.Find("goldens/llama-tiny");
         using var generator = TextGenerator.Load(folder, PromptFormat.Plain);
         var options = new GenerationOptions { MaxNewTokens = 8 };
         var template = PromptTemplate.For(folder, FineTuneStudio.Engine.Text.Tokenizer.Load(folder), PromptFormat.Plain);
@@ -188,22 +188,22 @@ public sealed class GenerationTests
         Assert.Throws<ArgumentOutOfRangeException>(() => generator.Answer(first, options, maxPrompt: 0));
     }
 
-    [Fact]
+    [SkippableFact]
     public void What_has_no_meaning_for_a_language_model_is_refused()
     {
         using var output = new TemporaryFolder();
-        if (Job(output.Path, Recipe, train: 8) is not { } job) return;
+        var job = Job(output.Path, Recipe, train: 8);
         string Refusal(RunRecipe recipe) => Assert.Throws<TrainingException>(() => Run(job with { Recipe = recipe })).Message;
         Assert.Equal("Trainable layers is set to only the new head, but a language model has no new head; train all layers, the last blocks, or use LoRA.", Refusal(Recipe with { TrainableLayers = TrainableLayers.HeadOnly }));
         Assert.Equal("Max length is 512 tokens but the base model has only 128 positions; set it to 128 or less.", Refusal(Recipe with { MaxLength = 512 }));
         Assert.Equal("Last blocks is 9 but the base model has 2 blocks.", Refusal(Recipe with { Method = TrainingMethod.Full, TrainableLayers = TrainableLayers.LastBlocks, LastBlocks = 9 }));
     }
 
-    [Fact]
+    [SkippableFact]
     public void Steps_and_evaluations_leave_no_tensor_behind()
     {
         using var output = new TemporaryFolder();
-        if (Job(output.Path, Recipe with { Epochs = 12, EvaluationsPerEpoch = 0, Metric = Metric.ValidationLoss }) is not { } job) return;
+        var job = Job(output.Path, Recipe with { Epochs = 12, EvaluationsPerEpoch = 0, Metric = Metric.ValidationLoss });
         var counts = new List<long>();
         Run(job, watch: e => { if (e is StepDone { Step: > 2 }) counts.Add(torch.Tensor.TotalCount); });
         Assert.True(counts.Max() == counts.Min(), $"live tensors from {counts.Min()} to {counts.Max()}");

@@ -33,10 +33,10 @@ public sealed class KeptFeaturesTests : IDisposable
         { TextTask.TokenClassification, "practice" }, { TextTask.TokenClassification, "distilbert-tiny" }, { TextTask.QuestionAnswering, "practice" }, { TextTask.QuestionAnswering, "roberta-tiny" },
     };
 
-    [Theory, MemberData(nameof(Heads))]
+    [SkippableTheory, MemberData(nameof(Heads))]
     public void Losses_and_scores_are_those_of_a_run_that_computes_everything_at_every_step(TextTask task, string model)
     {
-        if ((model == "practice" ? Repository.PracticeModel : Shared.Find($"goldens/{model}")) is not { } baseFolder) return;
+        var baseFolder = model == "practice" ? Repository.PracticeModel : Shared.Find($"goldens/{model}");
         // The rows of a step in two batches, of which the last is short.
         var recipe = Recipe with { BatchSize = 5, GradientAccumulation = 2 };
         var job = Job(task, "once", baseFolder, recipe);

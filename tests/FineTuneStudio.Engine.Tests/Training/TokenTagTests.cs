@@ -77,10 +77,10 @@ public sealed class TokenTagTests : IDisposable
 
     private static double[] Losses(IEnumerable<TrainingEvent> events) => [.. events.OfType<StepDone>().Select(s => s.TrainLoss)];
 
-    [Fact]
+    [SkippableFact]
     public void The_folder_has_the_files_keys_and_fields_of_the_references_own()
     {
-        if (Shared.Find("goldens/bert-tiny-tokencls") is not { } golden) return;
+        var golden = Shared.Find("goldens/bert-tiny-tokencls");
         var (result, _) = SmallTexts.Run(Job("fields", SmallTexts.Recipe with { Metric = Metric.WordAccuracy, Epochs = 1 }));
         string[] Fields(string path) => [.. Repository.Json(Path.Combine(path, "config.json")).EnumerateObject().Select(p => p.Name).Order()];
         Assert.Equal(Fields(golden).Except(["classifier_dropout"]), Fields(result.BestFolder!).Except(["classifier_dropout", "problem_type"]));

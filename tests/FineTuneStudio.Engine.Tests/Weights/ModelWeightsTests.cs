@@ -167,10 +167,10 @@ public sealed class ModelWeightsTests(ITestOutputHelper output) : IDisposable
         output.WriteLine($"{tries} indexes, {refused} refused");
     }
 
-    [Fact]
+    [SkippableFact]
     public void The_sharded_reference_folder_holds_what_its_index_says_and_not_the_expected_numbers()
     {
-        if (Shared.Find("goldens/llama-tiny-sharded-bf16") is not { } path) return;
+        var path = Shared.Find("goldens/llama-tiny-sharded-bf16");
         using var weights = ModelWeights.Open(path);
         Assert.Equal(21, weights.Entries.Count);
         Assert.All(weights.Entries.Values, e => Assert.Equal("BF16", e.Dtype));

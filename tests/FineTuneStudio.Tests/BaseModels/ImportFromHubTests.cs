@@ -43,10 +43,10 @@ public sealed class ImportFromHubTests(StudioFixture app) : IClassFixture<Studio
         Assert.Empty(await engineer.Do<ImportFromHub, IReadOnlyList<ImportFromHub.Status>>(i => i.List(project.Id)));
     }
 
-    [Fact]
+    [SkippableFact]
     public async Task The_reference_model_comes_in_with_the_hash_of_its_weights()
     {
-        if (Shared.Find("goldens/bert-tiny") is not { } golden) return;
+        var golden = Shared.Find("goldens/bert-tiny");
         await using var other = await HubServer.Start(golden);
         Set(("Endpoint", other.Url));
         var model = await Whole(await Start());

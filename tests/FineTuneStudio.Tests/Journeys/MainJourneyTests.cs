@@ -21,10 +21,10 @@ public sealed class MainJourneyTests(StudioFixture app, Browser browser) : IClas
     private const string NewPassword = "six green kettles on a shelf";
     private readonly List<string> errors = [];
 
-    [Fact]
+    [SkippableFact]
     public async Task Labelled_data_goes_in_and_a_signed_model_comes_out()
     {
-        if (Shared.Find("data/text-classification/banking77/train.csv") is not { } data) return;
+        var data = Shared.Find("data/text-classification/banking77/train.csv");
         var author = await Watched(await browser.Open(app.Url));
         await SetUp(author);
         await TryTheSample(author);
@@ -263,7 +263,7 @@ public sealed class MainJourneyTests(StudioFixture app, Browser browser) : IClas
     /// 500 texts that nobody trained on: what the page's model wrote and what the downloaded folder says, number by number.
     private async Task AnswersAlike(IPage page, string folder)
     {
-        var texts = Csv(Shared.Find("data/text-classification/banking77/test.csv")!).Select(row => row[0]).Take(500).ToList();
+        var texts = Csv(Shared.Find("data/text-classification/banking77/test.csv")).Select(row => row[0]).Take(500).ToList();
         var file = Path.Combine(app.Folder, "test-texts.csv");
         await File.WriteAllTextAsync(file, "text\n" + string.Concat(texts.Select(t => $"\"{t.Replace("\"", "\"\"")}\"\n")));
         await Press(page, "Another file");

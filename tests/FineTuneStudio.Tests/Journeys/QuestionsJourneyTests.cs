@@ -59,7 +59,7 @@ public sealed class QuestionsJourneyTests(StudioFixture app, Browser browser) : 
         }
     }
 
-    [Fact]
+    [SkippableFact]
     public async Task Questions_with_contexts_go_in_and_a_model_that_finds_answers_comes_out()
     {
         var owner = await app.NewPerson("Owner");
@@ -216,7 +216,7 @@ public sealed class QuestionsJourneyTests(StudioFixture app, Browser browser) : 
         Assert.Contains("pipeline_tag: question-answering", await File.ReadAllTextAsync(Path.Combine(folder, "README.md")));
         var config = JsonDocument.Parse(await File.ReadAllTextAsync(Path.Combine(folder, "config.json"))).RootElement;
         Assert.Equal("BertForQuestionAnswering", config.GetProperty("architectures")[0].GetString());
-        if (Shared.Find("goldens/bert-tiny-qa") is not { } golden) return;
+        var golden = Shared.Find("goldens/bert-tiny-qa");
         // The golden has one block, the practice model two; the other names, and which fields there are, are the same.
         static IEnumerable<string> Keys(string path)
         {

@@ -16,10 +16,10 @@ public sealed class SpansJourneyTests(StudioFixture app, Browser browser) : ICla
 {
     private const string Project = "/p/names-in-posts";
 
-    [Fact]
+    [SkippableFact]
     public async Task Tagged_words_go_in_and_a_model_that_marks_spans_comes_out()
     {
-        if (Shared.Find("data/token-classification/wnut17") is not { } wnut) return;
+        var wnut = Shared.Find("data/token-classification/wnut17");
         var owner = await app.NewPerson("Owner");
         var page = await browser.Open(app.Url);
         List<string> errors = [];
@@ -150,7 +150,7 @@ public sealed class SpansJourneyTests(StudioFixture app, Browser browser) : ICla
         var config = JsonDocument.Parse(await File.ReadAllTextAsync(Path.Combine(folder, "config.json"))).RootElement;
         Assert.Equal(("BertForTokenClassification", "B-corporation"), (config.GetProperty("architectures")[0].GetString(), config.GetProperty("id2label").GetProperty("1").GetString()));
         Assert.Contains("pipeline_tag: token-classification", await File.ReadAllTextAsync(Path.Combine(folder, "README.md")));
-        if (Shared.Find("goldens/bert-tiny-tokencls") is not { } golden) return;
+        var golden = Shared.Find("goldens/bert-tiny-tokencls");
         // The golden has one block, the practice model two; the other names, and which fields there are, are the same.
         static IEnumerable<string> Keys(string path)
         {

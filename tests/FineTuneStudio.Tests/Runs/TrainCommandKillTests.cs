@@ -19,12 +19,12 @@ public sealed class TrainCommandKillTests(ITestOutputHelper output) : IDisposabl
         { "BERT full", """{ "epochs": 6, "learningRate": 1e-3, "batchSize": 8, "maxLength": 32, "earlyStoppingPatience": 0, "evaluationsPerEpoch": 3 }""", Path.Combine("sample", "practice-model") },
     };
 
-    [Theory, MemberData(nameof(Jobs))]
+    [SkippableTheory, MemberData(nameof(Jobs))]
     public void Killed_at_five_random_steps_and_resumed_every_loss_is_that_of_the_run_never_interrupted(string name, string recipe, string baseModel)
     {
         if (baseModel.Contains("goldens"))
         {
-            if (Shared.Find("goldens/llama-tiny") is not { } llama) return;
+            var llama = Shared.Find("goldens/llama-tiny");
             baseModel = llama;
         }
         File.WriteAllText(Path.Combine(folder, "recipe.json"), recipe);
