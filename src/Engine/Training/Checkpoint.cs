@@ -1,4 +1,5 @@
 using System.Text.Json;
+using FineTuneStudio.Engine.Metrics;
 using FineTuneStudio.Engine.Weights;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -12,7 +13,21 @@ namespace FineTuneStudio.Engine.Training;
 /// </summary>
 internal sealed record RunState(int Step, int BestStep, double? BestMetric, int EvaluationsWithoutImprovement, double? FirstLoss, double? SmoothedLoss,
     string RecipeSha256, string DataSha256, string? WeightsFile = null, int? BatchSize = null, int? EvaluationRows = null, Precision Precision = Precision.Float32,
-    bool? KeepsFeatures = null);
+    bool? KeepsFeatures = null, double? BestLoss = null)
+{
+    /// <summary>
+    /// Whether an evaluation is better than the best so far: its metric is, or is the same at a lower validation loss, so that a run
+    /// goes on whose score stands still (the micro-F1 of several labels is 0 until the first label is dared) while it learns.
+    /// A checkpoint that is older than this rule does not know its best loss: the next tie counts as better and makes it known.
+    /// </summary>
+    public bool IsImprovedBy(Metric metric, double value, double validationLoss) =>
+        BestMetric is not { } best || metric.IsBetter(value, best) || value == best && !(validationLoss >= BestLoss);
+
+    /// <summary>After an evaluation: a better one becomes the best and starts the wait of early stopping again.</summary>
+    public RunState Evaluated(Metric metric, double value, double validationLoss) => IsImprovedBy(metric, value, validationLoss)
+        ? this with { BestStep = Step, BestMetric = value, BestLoss = validationLoss, EvaluationsWithoutImprovement = 0 }
+        : this with { EvaluationsWithoutImprovement = EvaluationsWithoutImprovement + 1 };
+}
 
 /// <summary>
 /// The folder from which a stopped run goes on: <c>checkpoint-STEP.safetensors</c> holds the trained weights and the

@@ -305,10 +305,8 @@ public static class FineTune
             var (validationLoss, metric) = (onValidation.Loss, onValidation[recipe.Metric]);
             if (!double.IsFinite(validationLoss))
                 throw new TrainingException($"The run diverged by step {state.Step}: the validation loss is no longer a finite number. Try a lower learning rate.");
-            // While nothing at all is right yet, the number cannot tell whether the model learns: the newest counts as the best.
-            var better = state.BestMetric is not { } best || recipe.Metric.IsBetter(metric, best) || (recipe.Metric.IsShare() && metric == 0 && best == 0);
-            state = better ? state with { BestStep = state.Step, BestMetric = metric, EvaluationsWithoutImprovement = 0 }
-                : state with { EvaluationsWithoutImprovement = state.EvaluationsWithoutImprovement + 1 };
+            state = state.Evaluated(recipe.Metric, metric, validationLoss);
+            var better = state.BestStep == state.Step;
             pace.Evaluated(Stopwatch.GetElapsedTime(start).TotalSeconds);
             report(new EvaluationDone(state.Step, Epoch, validationLoss, onValidation.Scores, onSample.Loss, onSample[recipe.Metric], better));
             if (better) SaveBest();

@@ -22,7 +22,7 @@ public sealed class FineTuneTests(WholeRun whole) : IClassFixture<WholeRun>, IDi
         Assert.Equal([15, 30, 45, 60, 75, 90], evaluations.Select(e => e.Step));
         Assert.True(evaluations.Max(e => e[Metric.Accuracy]) > 0.9, $"accuracy {evaluations.Max(e => e[Metric.Accuracy])}");
         Assert.Equal(evaluations.Max(e => e[Metric.Accuracy]), result.BestMetric);
-        Assert.Equal(evaluations.First(e => e[Metric.Accuracy] == result.BestMetric).Step, result.BestStep);
+        Assert.Equal(evaluations.Where(e => e[Metric.Accuracy] == result.BestMetric).MinBy(e => e.ValidationLoss)!.Step, result.BestStep);
         Assert.Equal(evaluations.Where(e => e.IsBest).Select(e => e.Step), events.OfType<CheckpointSaved>().Where(c => c.Best).Select(c => c.Step));
         var loaded = Assert.Single(events.OfType<WeightsLoaded>());
         Assert.Equal(1.0, loaded.Report.BackboneShare);
@@ -142,10 +142,30 @@ public sealed class FineTuneTests(WholeRun whole) : IClassFixture<WholeRun>, IDi
     [Fact]
     public void Early_stopping_ends_the_run_after_its_patience()
     {
-        // A rate this small changes nothing that accuracy could see, so no evaluation after the first is better.
-        var (result, events) = SmallTexts.Run(SmallTexts.Job(folder.Path, SmallTexts.Recipe with { LearningRate = 1e-7, EarlyStoppingPatience = 2 }));
+        // The validation rows bear the next label, so whatever is learned makes them worse.
+        var job = SmallTexts.Job(folder.Path, SmallTexts.Recipe with { EarlyStoppingPatience = 2, Metric = Metric.ValidationLoss });
+        var (result, events) = SmallTexts.Run(job with { Validation = [.. job.Validation.Cast<LabeledText>().Select(r => r with { Label = (r.Label + 1) % 3 })] });
         Assert.Equal((FineTuneOutcome.StoppedEarly, 15, 45), (result.Outcome, result.BestStep, result.StepsDone));
         Assert.Equal(3, events.OfType<EvaluationDone>().Count());
+    }
+
+    [Fact]
+    public void A_score_that_stands_still_ends_no_run_whose_validation_loss_falls_also_when_it_is_resumed()
+    {
+        // At this rate the accuracy does not move in three epochs, and the loss does.
+        var recipe = SmallTexts.Recipe with { LearningRate = 1e-6, EarlyStoppingPatience = 1 };
+        var (result, events) = SmallTexts.Run(SmallTexts.Job(folder.File("whole"), recipe));
+        var evaluations = events.OfType<EvaluationDone>().ToList();
+        Assert.Single(evaluations.Select(e => e[Metric.Accuracy]).Distinct());
+        Assert.Equal(evaluations.OrderByDescending(e => e.ValidationLoss), evaluations);
+        Assert.Equal((FineTuneOutcome.Finished, 90, true), (result.Outcome, result.BestStep, evaluations.All(e => e.IsBest)));
+
+        var cut = SmallTexts.Job(folder.File("cut"), recipe);
+        Assert.Throws<InvalidOperationException>(() => FineTune.Run(cut, e => { if (e is StepDone { Step: 47 }) throw new InvalidOperationException("killed"); }, () => StopRequest.None, default));
+        Assert.Equal(evaluations[2].ValidationLoss, JsonDocument.Parse(File.ReadAllText(folder.File("cut/last/state.json"))).RootElement.GetProperty("BestLoss").GetDouble());
+        var (resumed, after) = SmallTexts.Run(cut, resume: true);
+        Assert.Equal(evaluations.Skip(3).Select(e => (e.Step, e.ValidationLoss, e.IsBest)), after.OfType<EvaluationDone>().Select(e => (e.Step, e.ValidationLoss, e.IsBest)));
+        Assert.Equal(result with { BestFolder = null }, resumed with { BestFolder = null });
     }
 
     [Fact]
