@@ -13,6 +13,7 @@ public static class RunsSlice
         services.AddScoped<LaunchRun>();
         services.AddScoped<StopRun>();
         services.AddScoped<RestartRun>();
+        services.AddScoped<RepeatRun>();
         services.AddScoped<ListRuns>();
         services.AddScoped<ShowRun>();
         services.AddScoped<WatchRun>();

@@ -25,12 +25,20 @@ public sealed class RunPageTests(StudioFixture app, Browser browser) : IClassFix
         await page.GetByLabel("Epochs", new() { Exact = true }).FillAsync("16");
         await Assertions.Expect(page.GetByRole(AriaRole.Button, new() { Name = "Reset to 3", Exact = true })).ToBeVisibleAsync();
         await Snap(page, "new-run");
-        await page.GetByRole(AriaRole.Button, new() { Name = "Launch the run" }).ClickAsync();
+        // Enter belongs to the button: in a field, or on a choice, it launches nothing. Reset is seen after it, so the server has heard it by then.
+        await page.GetByLabel("Base model", new() { Exact = true }).PressAsync("Enter");
+        await page.GetByLabel("Epochs", new() { Exact = true }).PressAsync("Enter");
+        await page.GetByLabel("Batch size", new() { Exact = true }).FillAsync("8");
+        await page.GetByRole(AriaRole.Button, new() { Name = "Reset to 16", Exact = true }).ClickAsync();
+        await Assertions.Expect(page.GetByLabel("Batch size", new() { Exact = true })).ToHaveValueAsync("16");
+        await using (var before = app.Db) Assert.Equal(0, await before.Runs.CountAsync(r => r.ProjectId == scene.Project.Id));
+        await page.GetByRole(AriaRole.Button, new() { Name = "Launch the run" }).PressAsync("Enter");
         await page.ComesTo("/runs/1$");
         await page.WaitForFunctionAsync("() => +document.querySelector('.run-charts')?.dataset.livePoints >= 50", null, new() { Timeout = 60_000 });
         await Snap(page, "run-live");
         await Assertions.Expect(page.Locator("[data-state=Finished]").First).ToBeVisibleAsync(new() { Timeout = 60_000 });
         await Assertions.Expect(page.Locator(".verdict")).ToContainTextAsync("Best macro-F1");
+        await Assertions.Expect(page.GetByRole(AriaRole.Link, new() { Name = "Run, done: Run 1 has a model." })).ToBeVisibleAsync();
         await Assertions.Expect(page.GetByText("100 % of the backbone loaded from the file; origin: random, not pretrained")).ToBeVisibleAsync();
         await Assertions.Expect(page.GetByRole(AriaRole.Link, new() { Name = "Build the report" })).ToHaveAttributeAsync("href", $"/p/{scene.Project.Id}/reports?run=1");
         var seen = await Points(page);
@@ -92,6 +100,20 @@ public sealed class RunPageTests(StudioFixture app, Browser browser) : IClassFix
         await using var db = app.Db;
         var recipe = RunRecipe.FromJson((await db.Runs.SingleAsync(r => r.ProjectId == scene.Project.Id)).RecipeJson);
         Assert.Equal(new() { LabelSmoothing = 0.1, GradientAccumulation = 2, Optimizer = OptimizerKind.Adafactor }, recipe);
+
+        await Shell.Look.At(page, "run-page");
+        await page.GetByRole(AriaRole.Link, new() { Name = "Run again with these settings", Exact = true }).ClickAsync();
+        await page.ComesTo("/runs/new\\?from=1$");
+        await Assertions.Expect(page.GetByText("These are the settings of run 1")).ToBeVisibleAsync();
+        await Assertions.Expect(page.GetByText("Advanced · 3 of 10 settings changed")).ToBeVisibleAsync();
+        await Assertions.Expect(Field("Label smoothing")).ToHaveValueAsync("0.1");
+        await Assertions.Expect(Field("Optimizer")).ToHaveValueAsync("Adafactor");
+        await Shell.Look.At(page, "run-again");
+        Assert.Empty(await Shell.PageFaults.Find(page));
+        // A number that this project has no run for is said, and the form is as it always is.
+        await page.GotoAsync($"/p/{scene.Project.Id}/runs/new?from=7");
+        await Assertions.Expect(page.GetByText("This project has no run 7 whose settings could be taken; these are the defaults.")).ToBeVisibleAsync();
+        await Assertions.Expect(page.GetByText("Advanced · 10 settings, all at their default")).ToBeVisibleAsync();
     }
 
     [Fact]
