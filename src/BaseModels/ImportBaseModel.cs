@@ -69,6 +69,7 @@ public sealed class ImportBaseModel(IDbContextFactory<StudioDb> databases, Proje
     public async Task<BaseModel> Practice(string projectId, CancellationToken cancel = default)
     {
         var pass = await access.Require(projectId, Permission.ImportBaseModel, cancel);
+        if (!ModelFit.HasPractice(pass.Project.Task)) throw new ModelRefused("The practice model is an encoder: it judges texts and cannot write, and this project’s task is to answer prompts. Import a language model: GPT-2, Llama or Qwen2.");
         var copy = Staging();
         try
         {

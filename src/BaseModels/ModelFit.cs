@@ -9,6 +9,9 @@ public static class ModelFit
 
     public static bool Fits(this BaseModel model, TextTask task) => model.CanTrain && model.IsLanguageModel() == (task == TextTask.Generation);
 
+    /// Whether the practice model, an encoder, can be trained for a task.
+    public static bool HasPractice(TextTask task) => task != TextTask.Generation;
+
     /// Why it cannot be trained for a task; null where it can.
     public static string? WhyNotFor(this BaseModel model, TextTask task) => model.Fits(task) ? null
         : !model.CanTrain ? $"“{model.Name}” cannot be trained here: {model.WhyNot}"

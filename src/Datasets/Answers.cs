@@ -31,6 +31,9 @@ public abstract class Answers
     /// Whether a column may say where in the context an answer begins.
     public virtual bool HasStart => false;
 
+    /// What a row is called that nobody has given one.
+    public virtual string Missing => "unlabelled";
+
     /// What a split keeps the shares of, one of them: a label, a range of values.
     public abstract string Stratum { get; }
 

@@ -18,6 +18,8 @@ public sealed class GenerationAnswers : Answers
 
     public override string? ContextRole => "Added to the prompt";
 
+    public override string Missing => "unanswered";
+
     public override string Stratum => "answer";
 
     public override (string? Answer, string? Fault) Read(string cell, string column, string text) => (string.IsNullOrWhiteSpace(cell) ? null : cell.Trim(), null);

@@ -26,6 +26,8 @@ public sealed class QuestionAnswers : Answers
 
     public override bool HasStart => true;
 
+    public override string Missing => "unanswered";
+
     public override string Stratum => "question";
 
     public override string Together => "context";

@@ -5,6 +5,7 @@ public static class ProjectsSlice
     public static void AddProjects(this IServiceCollection services)
     {
         services.AddScoped<ProjectAccess>();
+        services.AddSingleton<ProjectNews>();
         services.AddScoped<CreateProject>();
         services.AddScoped<ListProjects>();
         services.AddScoped<InvitePerson>();

@@ -1,3 +1,4 @@
+using FineTuneStudio.BaseModels;
 using FineTuneStudio.Datasets;
 using FineTuneStudio.Projects;
 using FineTuneStudio.Reports;
@@ -9,8 +10,24 @@ namespace FineTuneStudio.Shell;
 
 public enum StopState { Done, Next, Open, Blocked, Stale }
 
-/// One stop of a project's road: what is true there, and what is missing.
-public sealed record Stop(string Name, string Href, StopState State, string Says, string? ApprovedModel = null);
+/// One stop of a project's road: what is true there, and what is missing. Again is where to make anew what is stale.
+public sealed record Stop(string Name, string Href, StopState State, string Says, string? ApprovedModel = null, string? Again = null)
+{
+    /// What is to be done at it.
+    public NextStep Step => new(Words, Again ?? Href, Name switch
+    {
+        "Data" => Permission.UploadData, "Review" => Permission.ReviewLabels, "Split" => Permission.MakeSplit,
+        "Run" => Href.EndsWith("/base-models") ? Permission.ImportBaseModel : Permission.LaunchRun,
+        "Report" => Permission.BuildReport, _ => Permission.ViewProject,
+    });
+
+    private string Words => Name switch
+    {
+        "Data" => "Bring data", "Review" => "Review labels", "Split" => "Make a split",
+        "Run" => Href.EndsWith("/base-models") ? "Choose a base model" : (Again ?? Href).EndsWith("/new") ? "Configure a run" : "Open the run",
+        "Report" => "Build the report", _ => "Open the report",
+    };
+}
 
 /// Data → Review → Split → Run → Report → Sign-off, as the tables have it now.
 public sealed class Road(IDbContextFactory<StudioDb> databases, ProjectAccess access, StudioFolder folder)
@@ -25,7 +42,7 @@ public sealed class Road(IDbContextFactory<StudioDb> databases, ProjectAccess ac
         var split = await db.Splits.AsNoTracking().Where(s => s.ProjectId == projectId).OrderByDescending(s => s.Number).FirstOrDefaultAsync(cancel);
         var splitVersion = split is null ? null : await db.Versions.AsNoTracking().SingleAsync(v => v.Id == split.VersionId, cancel);
         var runs = await db.Runs.AsNoTracking().Where(r => r.ProjectId == projectId).OrderByDescending(r => r.Number).ToListAsync(cancel);
-        var canTrain = await db.BaseModels.AnyAsync(b => b.ProjectId == projectId && b.CanTrain, cancel);
+        var canTrain = (await db.BaseModels.AsNoTracking().Where(b => b.ProjectId == projectId && b.CanTrain).ToListAsync(cancel)).Any(b => b.Fits(pass.Project.Task));
         var report = await db.Reports.AsNoTracking().Where(r => r.ProjectId == projectId && r.State != ReportState.Failed).OrderByDescending(r => r.Number).FirstOrDefaultAsync(cancel);
         var signed = report is null ? null : await db.SignOffs.AsNoTracking().SingleOrDefaultAsync(s => s.ReportId == report.Id, cancel);
         var changed = signed is { Approved: true } && report!.BodyJson is not null ? (await FindReportChanges.Find(db, folder, pass.Project, report, cancel, readWeights: false)).FirstOrDefault() : null;
@@ -46,12 +63,12 @@ public sealed class Road(IDbContextFactory<StudioDb> databases, ProjectAccess ac
                 : new("Split", $"{at}/split", StopState.Done, $"Split {split.Number}, seed {split.Seed}: test part locked."),
             split is null ? new("Run", $"{at}/runs", StopState.Blocked, "Needs a split first.")
                 : active is not null ? new("Run", $"{at}/runs/{active.Number}", StopState.Next, active.State switch { RunState.Running => $"Run {active.Number} is training.", RunState.Queued => $"Run {active.Number} waits in the queue.", _ => $"Run {active.Number} was interrupted; it can go on from its last checkpoint." })
-                : done is not null ? new("Run", $"{at}/runs/{done.Number}", done.SplitId == split.Id ? StopState.Done : StopState.Stale, done.SplitId == split.Id ? $"Run {done.Number} has a model." : $"Run {done.Number} used an older split; the newest is split {split.Number}.")
+                : done is not null ? new("Run", $"{at}/runs/{done.Number}", done.SplitId == split.Id ? StopState.Done : StopState.Stale, done.SplitId == split.Id ? $"Run {done.Number} has a model." : $"Run {done.Number} used an older split; the newest is split {split.Number}.", Again: canTrain ? $"{at}/runs/new" : null)
                 : !canTrain ? new("Run", $"{at}/base-models", StopState.Next, "Choose a base model to start from, then launch a run.")
                 : new("Run", $"{at}/runs/new", StopState.Next, runs.Count == 0 ? "Configure and launch the first run." : "No run has a model yet; launch another."),
             done is null ? new("Report", $"{at}/reports", StopState.Blocked, "Needs a finished run first.")
                 : report is null ? new("Report", $"{at}/reports?run={done.Number}", StopState.Next, $"Measure run {done.Number} on the locked test part.")
-                : reportRun?.Number < done.Number ? new("Report", $"{at}/reports/{report.Number}", StopState.Stale, $"Report {report.Number} is about run {reportRun!.Number}; run {done.Number} is newer.")
+                : reportRun?.Number < done.Number ? new("Report", $"{at}/reports/{report.Number}", StopState.Stale, $"Report {report.Number} is about run {reportRun!.Number}; run {done.Number} is newer.", Again: $"{at}/reports?run={done.Number}")
                 : new("Report", $"{at}/reports/{report.Number}", report.State == ReportState.Building ? StopState.Next : StopState.Done, report.State == ReportState.Building ? $"Report {report.Number} is being built." : $"Report {report.Number} is built."),
             report is null or { State: ReportState.Building } ? new("Sign-off", $"{at}/reports", StopState.Blocked, "Needs a report first.")
                 : signed is null ? new("Sign-off", $"{at}/reports/{report.Number}", StopState.Next, await WhoSigns(db, projectId, report.BuiltById, reportRun?.LaunchedById, cancel))
@@ -63,6 +80,9 @@ public sealed class Road(IDbContextFactory<StudioDb> databases, ProjectAccess ac
         var first = stops.FindIndex(s => s.State == StopState.Next);
         return [.. stops.Select((s, i) => s.State == StopState.Next && i > first ? s with { State = StopState.Open } : s)];
     }
+
+    /// The first that waits to be done, or to be done anew; null where all is done.
+    public static NextStep? Next(IReadOnlyList<Stop> stops) => stops.FirstOrDefault(s => s.State is StopState.Next or StopState.Stale)?.Step;
 
     private static Stop ReviewStop(string at, DatasetVersion? version, int decided)
     {

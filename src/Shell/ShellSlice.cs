@@ -17,7 +17,8 @@ public static class ShellSlice
         builder.Services.AddScoped<Road>();
         builder.Services.AddScoped<StartSample>();
         builder.Services.AddDbContextFactory<StudioDb>((services, options) =>
-            options.UseSqlite($"Data Source={services.GetRequiredService<StudioFolder>().Database};Foreign Keys=True;Default Timeout={services.GetRequiredService<DatabaseWaits>().LockSeconds}"));
+            options.UseSqlite($"Data Source={services.GetRequiredService<StudioFolder>().Database};Foreign Keys=True;Default Timeout={services.GetRequiredService<DatabaseWaits>().LockSeconds}")
+                .AddInterceptors(services.GetRequiredService<Projects.ProjectNews>()));
         builder.Services.AddScoped(services => services.GetRequiredService<IDbContextFactory<StudioDb>>().CreateDbContext());
         builder.Services.AddRazorComponents().AddInteractiveServerComponents(o => o.DetailedErrors = builder.Environment.IsDevelopment());
         builder.Services.AddRadzenComponents();

@@ -77,7 +77,7 @@ public sealed class StudioFixture : WebApplicationFactory<Program>, IAsyncLifeti
     public async Task<Project> NewProject(Person owner, string name = "Test project", TextTask task = TextTask.SingleLabel)
     {
         await using var scope = owner.Scope();
-        return await scope.ServiceProvider.GetRequiredService<CreateProject>().Handle(new NewProject { Name = name, Task = task, Metric = task.Metrics()[0], Purpose = "Route customer messages to teams.", Goal = 0.8, Approver = "the head of support" });
+        return await scope.ServiceProvider.GetRequiredService<CreateProject>().Handle(new NewProject { Name = name, Task = task, Metric = task.Metrics()[0], Purpose = "Route customer messages to teams.", Goal = task == TextTask.Generation ? 10 : 0.8, Approver = "the head of support" });
     }
 
     public async Task Grant(Project project, Person person, params Role[] roles)

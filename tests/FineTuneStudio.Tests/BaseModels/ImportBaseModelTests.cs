@@ -41,6 +41,15 @@ public sealed class ImportBaseModelTests(StudioFixture app) : IClassFixture<Stud
         Assert.True(first is { IsPractice: true, Origin: ModelOrigin.Random, SuggestedLearningRate: 1e-3, CanTrain: true });
     }
 
+    [Fact]
+    public async Task A_project_whose_task_is_to_write_is_refused_the_practice_model()
+    {
+        var engineer = await app.NewPerson("Engineer");
+        var project = await app.NewProject(engineer, "Writes", Engine.Training.TextTask.Generation);
+        var refused = await Assert.ThrowsAsync<ModelRefused>(() => engineer.Do<ImportBaseModel, BaseModel>(i => i.Practice(project.Id)));
+        Assert.Equal("The practice model is an encoder: it judges texts and cannot write, and this project’s task is to answer prompts. Import a language model: GPT-2, Llama or Qwen2.", refused.Message);
+    }
+
     public static TheoryData<string, string> Bad => new()
     {
         { "slip", "The zip has an entry named “../model.safetensors”, which points outside its folder. Nothing was unpacked; pack the model folder anew." },

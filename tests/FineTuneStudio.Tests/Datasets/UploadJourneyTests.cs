@@ -1,4 +1,5 @@
 using FineTuneStudio.Datasets;
+using FineTuneStudio.Engine.Training;
 using FineTuneStudio.Projects;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Playwright;
@@ -36,10 +37,14 @@ public sealed class UploadJourneyTests(StudioFixture app, Browser browser) : ICl
         await Assertions.Expect(page.GetByRole(AriaRole.Region, new() { Name = "Labels" })).ToContainTextAsync("delivery");
         await Look(page, "read");
         await page.GetByRole(AriaRole.Button, new() { Name = "Import 120 rows" }).ClickAsync();
+        await Assertions.Expect(page.GetByRole(AriaRole.Link, new() { Name = "Data, done: Version 1: 120 rows, 108 labelled." })).ToBeVisibleAsync();
         await page.GetByRole(AriaRole.Link, new() { Name = "See version 1" }).ClickAsync();
 
         await Assertions.Expect(page.GetByRole(AriaRole.Heading, new() { Name = "Version 1" })).ToBeVisibleAsync();
         await Assertions.Expect(page.GetByText("Rows 1 to 50 of 120")).ToBeVisibleAsync();
+        await Assertions.Expect(page.GetByRole(AriaRole.Link, new() { Name = "Make a split", Exact = true })).ToHaveAttributeAsync("href", $"/p/{project.Id}/split");
+        await Assertions.Expect(page.GetByRole(AriaRole.Cell, new() { Name = "unlabelled", Exact = true })).ToHaveCountAsync(5);
+        await Look(page, "version-unlabelled");
         await page.GetByLabel("Label", new() { Exact = true }).SelectOptionAsync("=delivery");
         await Assertions.Expect(page.GetByText("Rows 1 to 36 of 36")).ToBeVisibleAsync();
         await Look(page, "version");
@@ -53,6 +58,28 @@ public sealed class UploadJourneyTests(StudioFixture app, Browser browser) : ICl
         Assert.Equal((120, 108), (version.RowCount, version.LabeledCount));
         Assert.Equal(["delivery", "refund"], LabelCount.FromJson(version.LabelsJson).Select(l => l.Name));
         Assert.Equal(2, await db.RejectedRows.CountAsync(r => r.ImportId == version.ImportId));
+    }
+
+    [Fact]
+    public async Task The_pages_of_a_task_show_its_files_and_offer_only_models_that_it_can_train()
+    {
+        var owner = await app.NewPerson("Olga Owner");
+        var page = await browser.Open(app.Url);
+        await page.SignIn(owner.Mail);
+        foreach (var task in new[] { TextTask.TokenClassification, TextTask.Generation })
+        {
+            var project = await app.NewProject(owner, $"Files for {task}", task);
+            await page.GotoAsync($"/p/{project.Id}/data/upload");
+            foreach (var example in FileExamples.Of(task)) await Assertions.Expect(page.GetByRole(AriaRole.Region, new() { Name = example.Title, Exact = true })).ToHaveTextAsync(example.Text.Trim());
+            await Shell.Look.At(page, $"upload-{task}");
+            await page.SetViewportSizeAsync(390, 900);
+            Assert.Empty(await Shell.PageFaults.Find(page));
+            await page.SetViewportSizeAsync(1280, 900);
+            await page.GotoAsync($"/p/{project.Id}/base-models");
+            await Assertions.Expect(page.GetByText(task == TextTask.Generation ? "Import a language model below" : "Import one below, or take the practice model")).ToBeVisibleAsync();
+            await Assertions.Expect(page.GetByRole(AriaRole.Button, new() { Name = "Add the practice model" })).ToHaveCountAsync(task == TextTask.Generation ? 0 : 1);
+            await Shell.Look.At(page, $"base-models-{task}");
+        }
     }
 
     /// Pictures for the eye, where FTS_SHOTS names a folder: wide and narrow, light and dark.

@@ -86,19 +86,24 @@ public sealed class GenerationJourneyTests(StudioFixture app, Browser browser) :
     private static async Task AddModels(IPage page, string project, string llama)
     {
         await page.GotoAsync($"{project}/base-models");
-        await page.GetByRole(AriaRole.Button, new() { Name = "Add the practice model", Exact = true }).ClickAsync();
+        await Import("An encoder", BaseModels.ImportBaseModelTests.Files("bert/"));
         await Expect(page.GetByText("For judging texts (labels and the like).")).ToBeVisibleAsync();
         await page.GotoAsync($"{project}/runs/new");
         await Expect(page.GetByText("it takes a language model (GPT-2, Llama or Qwen2)")).ToBeVisibleAsync();
         await page.GotoAsync($"{project}/base-models");
-        await page.GetByLabel("Name", new() { Exact = true }).FillAsync("Tiny Llama");
-        await page.GetByLabel("Source").FillAsync("Reference folder for tests");
-        await page.GetByLabel("Random").CheckAsync();
         string[] wanted = ["config.json", "generation_config.json", "model.safetensors", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json", "tokenizer.model"];
-        await page.GetByLabel("Zip of the folder").SetInputFilesAsync(new FilePayload { Name = "llama.zip", MimeType = "application/zip", Buffer = BaseModels.ImportBaseModelTests.Zip([.. wanted.Select(f => (f, File.ReadAllBytes(Path.Combine(llama, f))))]) });
-        await page.GetByRole(AriaRole.Button, new() { Name = "Import the model", Exact = true }).ClickAsync();
+        await Import("Tiny Llama", [.. wanted.Select(f => (f, File.ReadAllBytes(Path.Combine(llama, f))))]);
         await Expect(page.GetByText("For answering prompts (text generation).")).ToBeVisibleAsync(new() { Timeout = 60_000 });
         await Look(page, "generation-models");
+
+        async Task Import(string name, (string, byte[])[] files)
+        {
+            await page.GetByLabel("Name", new() { Exact = true }).FillAsync(name);
+            await page.GetByLabel("Source").FillAsync("Reference folder for tests");
+            await page.GetByLabel("Random").CheckAsync();
+            await page.GetByLabel("Zip of the folder").SetInputFilesAsync(new FilePayload { Name = "model.zip", MimeType = "application/zip", Buffer = BaseModels.ImportBaseModelTests.Zip(files) });
+            await page.GetByRole(AriaRole.Button, new() { Name = "Import the model", Exact = true }).ClickAsync();
+        }
     }
 
     private static async Task Launch(IPage page, string project)

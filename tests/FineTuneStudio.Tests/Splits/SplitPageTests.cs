@@ -36,6 +36,7 @@ public sealed class SplitPageTests(StudioFixture app, Browser browser) : IClassF
         await Assertions.Expect(page.GetByText("Split 1 is frozen.")).ToBeVisibleAsync();
         await Assertions.Expect(page.GetByText("This is split 1; it is frozen already.")).ToBeVisibleAsync();
         await Assertions.Expect(page.GetByText("test locked")).ToBeVisibleAsync();
+        await Assertions.Expect(page.GetByRole(AriaRole.Link, new() { NameRegex = new("^Split, done: Split 1, seed [0-9]+: test part locked.$") })).ToBeVisibleAsync();
         await using var db = app.Db;
         Assert.Equal((0.6, 0.2, 0.2), await db.Splits.Where(s => s.ProjectId == project.Id).Select(s => new ValueTuple<double, double, double>(s.TrainShare, s.ValidationShare, s.TestShare)).SingleAsync());
     }
