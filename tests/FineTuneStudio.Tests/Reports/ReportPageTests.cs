@@ -35,4 +35,35 @@ public sealed class ReportPageTests(StudioFixture app, Browser browser) : IClass
         await page.ReloadAsync();
         await Expect(page.GetByText("Approved by Grace Approver")).ToBeVisibleAsync();
     }
+
+    [Fact]
+    public async Task Every_number_of_the_main_table_lies_inside_a_wide_and_a_narrow_window()
+    {
+        var run = await FinishedRun.Make(app);
+        var report = await run.Report();
+        var page = await browser.Open(app.Url);
+        await page.SignIn(run.Engineer.Mail);
+        await page.GotoAsync($"/p/{run.Project.Id}/reports/{report}");
+        var cells = page.GetByLabel("Metrics of the model and the baselines").Locator("tbody td");
+        await Expect(cells).Not.ToHaveCountAsync(0);
+        foreach (var width in new[] { 1280, 390 })
+        {
+            await page.SetViewportSizeAsync(width, 900);
+            // The text itself is measured: a cell may be wider than what is seen of it.
+            var outside = await cells.EvaluateAllAsync<string[]>("""
+                cells => cells.filter(cell => {
+                    const text = document.createRange();
+                    text.selectNodeContents(cell);
+                    const box = text.getBoundingClientRect();
+                    let [left, right] = [0, window.innerWidth];
+                    for (let at = cell; at; at = at.parentElement)
+                        if (getComputedStyle(at).overflowX !== 'visible' && at !== document.documentElement) { const clip = at.getBoundingClientRect(); left = Math.max(left, clip.left); right = Math.min(right, clip.right); }
+                    return box.width === 0 || box.left < left || box.right > right;
+                }).map(cell => cell.textContent)
+                """);
+            Assert.True(outside.Length == 0, $"At {width} pixels these lie outside: {string.Join(" | ", outside)}");
+            Assert.True(await page.EvaluateAsync<bool>("() => document.documentElement.scrollWidth <= window.innerWidth"), $"The report scrolls sideways at {width} pixels.");
+        }
+        await Shell.Look.At(page, "report");
+    }
 }
