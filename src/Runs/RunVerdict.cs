@@ -21,7 +21,7 @@ public static class RunVerdict
                 (view.Checkpoint ? "It can go on from its last checkpoint." : "There is no checkpoint yet, so it would start from the beginning."),
             RunState.Failed => run.Failure ?? "The run failed.",
             RunState.Cancelled => $"Cancelled at step {Say.Count(run.StepsDone)}; no model was kept.",
-            _ => (run.State == RunState.StoppedByPerson ? "Stopped by a person. " : run.StepsDone < run.TotalSteps ? "Finished early, because it no longer got better. " : "Finished. ") + Best(view) + Fit(view),
+            _ => (run.State == RunState.StoppedByPerson ? "Stopped by a person. " : run.StepsDone < run.TotalSteps ? "Finished early, because it no longer got better. " : "Finished. ") + Best(view) + OverFit(view),
         };
     }
 
@@ -30,7 +30,7 @@ public static class RunVerdict
         if (view.Evaluations.Count == 0) return "Training; the first evaluation on the validation part is still to come.";
         var since = view.Evaluations.Count - 1 - Last(view.Evaluations);
         var trend = since == 0 ? "Still getting better. " : $"No better for {Say.Count(since, "evaluation")}{(view.Recipe.EarlyStoppingPatience > 0 ? $" (it stops after {view.Recipe.EarlyStoppingPatience})" : "")}. ";
-        return trend + Best(view) + Fit(view);
+        return trend + Best(view) + OverFit(view);
     }
 
     private static string Best(RunView view)
@@ -39,18 +39,15 @@ public static class RunVerdict
         if (at < 0) return view.Run.HasModel ? "Nothing was evaluated; the last weights are the model." : "There is no model: nothing was evaluated.";
         var best = view.Evaluations[at];
         var metric = view.Recipe.Metric;
-        return $"Best {metric.Name()} {Say.Number(best[metric])} at step {Say.Count(best.Step)} of {Say.Count(view.Run.TotalSteps)} ({(metric.IsHigherBetter() ? "higher is better" : "lower is better")}; {Say.Count(view.Split.Validation, "validation row")}).";
+        return $"Best {metric.Name()} {Say.Number(best[metric])} at step {Say.Count(best.Step)} of {Say.Count(view.Run.TotalSteps)} ({(metric.IsHigherBetter() ? "higher is better" : "lower is better")}; {Say.Count(view.Split.Validation, "validation row")})." +
+            (metric.IsShare() && best[metric] == 0 ? " So far it gets nothing right: it may need more epochs, a higher learning rate, or a base model that knows more." : "");
     }
 
-    /// Over-fitting begins where the validation loss has risen well above its lowest while the loss on train rows went on falling.
-    private static string Fit(RunView view)
+    private static string OverFit(RunView view)
     {
-        if (view.Evaluations.Count < 3) return "";
-        var lowest = view.Evaluations.MinBy(e => e.ValidationLoss)!;
-        var now = view.Evaluations[^1];
-        return now.ValidationLoss > lowest.ValidationLoss * 1.05 && now.TrainSampleLoss < lowest.TrainSampleLoss
-            ? $" It over-fits: since step {Say.Count(lowest.Step)} the validation loss rose from {Say.Number(lowest.ValidationLoss)} to {Say.Number(now.ValidationLoss)} while the loss on train rows fell to {Say.Number(now.TrainSampleLoss)}."
-            : "";
+        if (view.Evaluations.Count < 3 || Fit.Of(view.Evaluations, view.Recipe.Metric) is not { Kind: FitKind.OverFitting, Step: { } step }) return "";
+        var (then, now) = (view.Evaluations.First(e => e.Step == step), view.Evaluations[^1]);
+        return $" It over-fits: since step {Say.Count(step)} the validation loss went from {Say.Number(then.ValidationLoss)} to {Say.Number(now.ValidationLoss)} while the loss on train rows went from {Say.Number(then.TrainSampleLoss)} to {Say.Number(now.TrainSampleLoss)}.";
     }
 
     private static int Last(IReadOnlyList<EvaluationPoint> evaluations)

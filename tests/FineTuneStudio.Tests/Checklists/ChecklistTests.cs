@@ -98,6 +98,19 @@ public sealed class ChecklistTests(StudioFixture app) : IClassFixture<StudioFixt
     public void Curves_that_level_off_together_are_healthy() =>
         Assert.Equal(FactState.Pass, FitVerdict.Of([.. Curve([1.0, 0.6, 0.5, 0.48, 0.48], [1.0, 0.55, 0.45, 0.43, 0.43])], Metric.Accuracy, 0.1)!.State);
 
-    private static IEnumerable<RunEvaluation> Curve(double[] validation, double[] train) =>
-        validation.Select((loss, i) => new RunEvaluation { RunId = 1, Step = 10 * (i + 1), Epoch = i + 1, ValidationLoss = loss, TrainSampleLoss = train[i], ScoresJson = """{"MacroF1":0.9,"Accuracy":0.9}""", TrainSampleMetric = 0.92, IsBest = i == 0 });
+    [Fact]
+    public void A_rise_of_the_validation_loss_in_a_model_that_has_learned_nothing_is_no_call_for_fewer_epochs() =>
+        Assert.Equal("The validation loss has stood above its lowest since step 20, and still the model is barely better than guessing on the train part: more epochs of this will not help. Try another learning rate, or a base model that knows more.",
+            FitVerdict.Of([.. Curve([1.0, 0.8, 0.82, 0.9, 1.0], [1.0, 0.7, 0.5, 0.3, 0.2], train => 0.12)], Metric.Accuracy, 0.1)!.Sentence);
+
+    [Theory, InlineData(0.702, FactState.Warn, "Not over-fitting by its losses, but the gap between train and validation is wide."), InlineData(0.72, FactState.Warn, "Over-fitting since step 20:")]
+    public void A_widening_gap_is_over_fitting_only_where_the_validation_loss_stands_clearly_above_its_lowest(double last, FactState state, string sentence)
+    {
+        var verdict = FitVerdict.Of([.. Curve([1.0, 0.7, 0.701, last], [1.0, 0.7, 0.7, 0.69], i => 0.92 + 0.05 * i)], Metric.Accuracy, 0.1)!;
+        Assert.Equal(state, verdict.State);
+        Assert.StartsWith(sentence, verdict.Sentence);
+    }
+
+    private static IEnumerable<RunEvaluation> Curve(double[] validation, double[] train, Func<int, double>? score = null) =>
+        validation.Select((loss, i) => new RunEvaluation { RunId = 1, Step = 10 * (i + 1), Epoch = i + 1, ValidationLoss = loss, TrainSampleLoss = train[i], ScoresJson = """{"MacroF1":0.9,"Accuracy":0.9}""", TrainSampleMetric = score?.Invoke(i) ?? 0.92, IsBest = i == 0 });
 }
