@@ -3,7 +3,10 @@ using FineTuneStudio.Engine.Training;
 namespace FineTuneStudio.Datasets;
 
 /// A short file of one of the forms that are read, and the name it could have.
-public sealed record FileExample(string Title, string FileName, string Text);
+public sealed record FileExample(string Title, string FileName, string Text)
+{
+    public IReadOnlyList<string> Lines => Text.TrimEnd().Split('\n');
+}
 
 /// What files for a task look like. Every example is a whole file: a test imports each as it stands.
 public static class FileExamples
@@ -13,7 +16,7 @@ public static class FileExamples
         TextTask.SingleLabel => "One text a row, with its label beside it. A row whose label is empty comes in unlabelled and waits in the review.",
         TextTask.MultiLabel => "One text a row, with all its labels in one cell: a separator between them, or a JSON list. An empty list is a row with none of the labels; an empty cell is one that nobody has labelled.",
         TextTask.Regression => "One text a row, with its number beside it. For a number about two texts, such as how much they mean the same, put them in two columns and mark one as the second text after the upload.",
-        TextTask.TokenClassification => "One text a row with its spans, or a word a line with its tag. Spans have a start, an end and a label; they count characters from 0, and the end is the one after the last. Tags may follow any of the BIO schemes.",
+        TextTask.TokenClassification => "One text a row with its spans, or a word a line with its tag. Spans have a start, an end and a label; they count characters from 0, and the end is the one after the last. Tags may be BIO, BIOES or BILOU.",
         TextTask.QuestionAnswering => "A question, the context that answers it, and the answer as it stands there, letter for letter. An empty answer says that the context has none. The start of the answer may be given, and is needed where the answer stands there more than once.",
         TextTask.Generation => "A prompt and the answer to it, or a whole chat whose last message is the assistant’s.",
         _ => throw new ArgumentOutOfRangeException(nameof(task)),
