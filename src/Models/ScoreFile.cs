@@ -15,6 +15,8 @@ public sealed class ScoreFile(IDbContextFactory<StudioDb> databases, ProjectAcce
     {
         /// How long it still takes at the speed so far; null before there is any.
         public TimeSpan? Left { get; init; }
+        /// Words with their tags, one a line, of which each sentence is a row.
+        public bool IsTaggedWords { get; init; }
     }
 
     /// Bytes that a file to score may have.
@@ -44,8 +46,7 @@ public sealed class ScoreFile(IDbContextFactory<StudioDb> databases, ProjectAcce
                     await file.WriteAsync(buffer.AsMemory(0, read), cancel);
                 }
             }
-            var answers = Answers.Of(pass.Project.Task);
-            var (format, columns, guess, second) = await Task.Run(() => Examine(path, fileName, answers), cancel);
+            var (format, columns, guess, second) = await Task.Run(() => Examine(path, fileName, pass.Project.Task), cancel);
             int? total = pass.Project.Task == TextTask.Generation ? await Task.Run(() => Count(path, format, columns), cancel) : null;
             if (total > MaxPrompts) throw new ModelRefused($"“{Path.GetFileName(fileName)}” has {Say.Count(total.Value)} prompts; at most {Say.Count(MaxPrompts)} are answered at once, because an answer is written word by word and others wait for the same model. Split the file.");
             desk.Keep(new ScoringJob
@@ -69,7 +70,7 @@ public sealed class ScoreFile(IDbContextFactory<StudioDb> databases, ProjectAcce
         var pass = await access.Require(projectId, Permission.UseModel, cancel);
         if (Own(pass, id) is not { } job) return null;
         var spent = job is { State: ScoringState.Scoring, Began: { } began } ? clock.GetUtcNow().UtcDateTime - began : TimeSpan.Zero;
-        return new(job.Id, job.FileName, job.Columns, job.Column, job.Second, job.State, job.Share, job.Rows, job.Unscored, job.WhyUnscored, job.Failure, job.First) { Left = job.Share is > 0 and < 1 && spent > TimeSpan.Zero ? spent * ((1 - job.Share) / job.Share) : null };
+        return new(job.Id, job.FileName, job.Columns, job.Column, job.Second, job.State, job.Share, job.Rows, job.Unscored, job.WhyUnscored, job.Failure, job.First) { IsTaggedWords = job.Format.Kind == FileKind.TaggedWords, Left = job.Share is > 0 and < 1 && spent > TimeSpan.Zero ? spent * ((1 - job.Share) / job.Share) : null };
     }
 
     /// Second names a column that goes with the text, for tasks that have one.
@@ -113,11 +114,12 @@ public sealed class ScoreFile(IDbContextFactory<StudioDb> databases, ProjectAcce
         return ReadTable.Rows(file, format, columns).Count();
     }
 
-    private static (FileFormat Format, IReadOnlyList<string> Columns, int Text, int? Second) Examine(string path, string fileName, Answers answers)
+    private static (FileFormat Format, IReadOnlyList<string> Columns, int Text, int? Second) Examine(string path, string fileName, TextTask task)
     {
+        var answers = Answers.Of(task);
         using var file = File.OpenRead(path);
         var encoding = DetectEncoding.Of(file);
-        var format = DetectFormat.Of(file, encoding.Encoding ?? throw new DataFileException(encoding.Problem!), fileName);
+        var format = DetectFormat.Of(file, encoding.Encoding ?? throw new DataFileException(encoding.Problem!), fileName, task);
         var columns = ReadTable.Columns(file, format).Names;
         var guess = answers.Guess(columns) ?? DetectFormat.Guess(columns, [.. ReadTable.Rows(file, format, columns).Take(100)]);
         var text = Math.Max(0, guess.PlaceOf(ColumnRole.Text));

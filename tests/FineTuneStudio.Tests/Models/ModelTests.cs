@@ -100,6 +100,39 @@ public sealed class ModelTests(StudioFixture app) : IClassFixture<StudioFixture>
         await run.Engineer.Do<ScoreFile>(s => s.Discard(run.Project.Id, "estimate"));
     }
 
+    [SkippableFact]
+    public async Task Tagged_words_are_scored_a_sentence_a_row_as_the_import_reads_them()
+    {
+        var golden = Shared.Find("goldens/bert-tiny-tokencls");
+        var run = await FinishedRun.Make(app, "Tagged words");
+        await using (var db = app.Db) await db.Projects.Where(p => p.Id == run.Project.Id).ExecuteUpdateAsync(s => s.SetProperty(p => p.Task, TextTask.TokenClassification));
+        var folder = Path.GetDirectoryName(run.Weights)!;
+        foreach (var file in Directory.GetFiles(folder)) File.Delete(file);
+        foreach (var file in Directory.GetFiles(golden)) File.Copy(file, Path.Combine(folder, Path.GetFileName(file)));
+        var (config, names) = (Path.Combine(folder, "config.json"), new[] { "O", "B-place", "I-place", "B-day", "I-day" });
+        var text = await File.ReadAllTextAsync(config);
+        for (var i = 0; i < names.Length; i++) text = text.Replace($"LABEL_{i}", names[i]);
+        await File.WriteAllTextAsync(config, text);
+
+        var words = "The\tO\ntrain\tO\nleaves\tO\nNew\tB-place\nDelhi\tI-place\n\nIt\tO\narrives\tO\non\n\non\tO\nMonday\tB-day\n";
+        var id = await run.Engineer.Do<ScoreFile, string>(s => s.Receive(run.Project.Id, 1, "in.conll", new MemoryStream(Encoding.UTF8.GetBytes(words))));
+        var look = (await run.Engineer.Do<ScoreFile, ScoreFile.View?>(s => s.Look(run.Project.Id, id)))!;
+        Assert.True(look.IsTaggedWords);
+        Assert.Equal("text", look.Columns[look.Column]);
+        await run.Engineer.Do<ScoreFile>(s => s.Start(run.Project.Id, id, "text"));
+        look = await Scored(run, id);
+        Assert.Equal((ScoringState.Done, 3, 1, (string?)null), (look.State, look.Rows, look.Unscored, look.Failure));
+        Assert.Equal("Line 9: The line has 1 column; the tag is expected in column 2. The sentence around it does not come in.", look.WhyUnscored);
+        Assert.Equal(["The train leaves New Delhi", "on Monday"], look.First.Select(r => r.Text));
+        var lines = (await File.ReadAllTextAsync((await run.Engineer.Do<ScoreFile, (string Path, string Name)?>(s => s.Result(run.Project.Id, id)))!.Value.Path)).TrimEnd().Split("\r\n");
+        Assert.Equal("\"text\",\"spans\",\"predicted spans\"", lines[0].TrimStart('\uFEFF'));
+        Assert.Equal(4, lines.Length);
+        Assert.StartsWith("\"The train leaves New Delhi\",\"[{\"\"start\"\":17,\"\"end\"\":26,\"\"label\"\":\"\"place\"\"}]\",\"[", lines[1]);
+        Assert.Contains("line 9: The line has 1 column;", lines[2]);
+        using (var tagger = SpanTagger.Load(folder)) Assert.EndsWith($",{DownloadRejected.Cell(FoundSpans.ToJson("on Monday", tagger.Predict(["on Monday"], new RunRecipe().MaxLength)[0], tagger.Types))}", lines[3]);
+        await run.Engineer.Do<ScoreFile>(s => s.Discard(run.Project.Id, id));
+    }
+
     /// The model of a finished run becomes a small language model.
     private async Task<FinishedRun> Writer(string name)
     {
