@@ -13,19 +13,17 @@ public enum StopState { Done, Next, Open, Blocked, Stale }
 /// One stop of a project's road: what is true there, and what is missing. Again is where to make anew what is stale.
 public sealed record Stop(string Name, string Href, StopState State, string Says, string? ApprovedModel = null, string? Again = null)
 {
-    /// What is to be done at it.
-    public NextStep Step => new(Words, Again ?? Href, Name switch
+    /// What is to be done at it: the words and the right go with where it leads.
+    public NextStep Step => (Again ?? Href) switch
     {
-        "Data" => Permission.UploadData, "Review" => Permission.ReviewLabels, "Split" => Permission.MakeSplit,
-        "Run" => Href.EndsWith("/base-models") ? Permission.ImportBaseModel : Permission.LaunchRun,
-        "Report" => Permission.BuildReport, _ => Permission.ViewProject,
-    });
-
-    private string Words => Name switch
-    {
-        "Data" => "Bring data", "Review" => "Review labels", "Split" => "Make a split",
-        "Run" => Href.EndsWith("/base-models") ? "Choose a base model" : (Again ?? Href).EndsWith("/new") ? "Configure a run" : "Open the run",
-        "Report" => "Build the report", _ => "Open the report",
+        var to when to.EndsWith("/data") => new("Bring data", to, Permission.UploadData),
+        var to when to.Contains("/review/") => new("Review labels", to, Permission.ReviewLabels),
+        var to when to.EndsWith("/split") => new("Make a split", to, Permission.MakeSplit),
+        var to when to.EndsWith("/base-models") => new("Choose a base model", to, Permission.ImportBaseModel),
+        var to when to.EndsWith("/runs/new") => new("Configure a run", to, Permission.LaunchRun),
+        var to when to.Contains("/runs/") => new("Open the run", to, Permission.LaunchRun),
+        var to when to.Contains("/reports?run=") => new("Build the report", to, Permission.BuildReport),
+        var to => new("Open the report", to, Permission.ViewProject),
     };
 }
 
@@ -50,6 +48,7 @@ public sealed class Road(IDbContextFactory<StudioDb> databases, ProjectAccess ac
 
         var done = runs.FirstOrDefault(r => r.HasModel);
         var active = runs.FirstOrDefault(r => r.State is RunState.Running or RunState.Queued or RunState.Interrupted);
+        var looks = split is null ? 0 : await db.Reports.CountAsync(r => r.State != ReportState.Building && r.State != ReportState.Failed && db.Runs.Any(x => x.Id == r.RunId && x.SplitId == split.Id), cancel);
         var reportRun = report is null ? null : runs.SingleOrDefault(r => r.Id == report.RunId);
         var stops = new List<Stop>
         {
@@ -60,7 +59,7 @@ public sealed class Road(IDbContextFactory<StudioDb> databases, ProjectAccess ac
             version is null ? new("Split", $"{at}/split", StopState.Blocked, "Needs data first.")
                 : split is null ? new("Split", $"{at}/split", StopState.Next, "Divide the rows into train, validation and a locked test part.")
                 : split.VersionId != version.Id ? new("Split", $"{at}/split", StopState.Stale, $"Split {split.Number} rests on version {splitVersion!.Number}; the newest is version {version.Number}.")
-                : new("Split", $"{at}/split", StopState.Done, $"Split {split.Number}, seed {split.Seed}: test part locked."),
+                : new("Split", $"{at}/split", StopState.Done, $"Split {split.Number}, seed {split.Seed}: test part {(looks == 0 ? "locked" : looks == 1 ? "read by one report" : $"read by {looks} reports")}."),
             split is null ? new("Run", $"{at}/runs", StopState.Blocked, "Needs a split first.")
                 : active is not null ? new("Run", $"{at}/runs/{active.Number}", StopState.Next, active.State switch { RunState.Running => $"Run {active.Number} is training.", RunState.Queued => $"Run {active.Number} waits in the queue.", _ => $"Run {active.Number} was interrupted; it can go on from its last checkpoint." })
                 : done is not null ? new("Run", $"{at}/runs/{done.Number}", done.SplitId == split.Id ? StopState.Done : StopState.Stale, done.SplitId == split.Id ? $"Run {done.Number} has a model." : $"Run {done.Number} used an older split; the newest is split {split.Number}.", Again: canTrain ? $"{at}/runs/new" : null)
@@ -71,18 +70,26 @@ public sealed class Road(IDbContextFactory<StudioDb> databases, ProjectAccess ac
                 : reportRun?.Number < done.Number ? new("Report", $"{at}/reports/{report.Number}", StopState.Stale, $"Report {report.Number} is about run {reportRun!.Number}; run {done.Number} is newer.", Again: $"{at}/reports?run={done.Number}")
                 : new("Report", $"{at}/reports/{report.Number}", report.State == ReportState.Building ? StopState.Next : StopState.Done, report.State == ReportState.Building ? $"Report {report.Number} is being built." : $"Report {report.Number} is built."),
             report is null or { State: ReportState.Building } ? new("Sign-off", $"{at}/reports", StopState.Blocked, "Needs a report first.")
-                : signed is null ? new("Sign-off", $"{at}/reports/{report.Number}", StopState.Next, await WhoSigns(db, projectId, report.BuiltById, reportRun?.LaunchedById, cancel))
-                : changed is not null ? new("Sign-off", $"{at}/reports/{report.Number}", StopState.Stale, $"Report {report.Number} is approved and out of date: {changed.Sentence}", $"{at}/model/{reportRun!.Number}")
-                : new("Sign-off", $"{at}/reports/{report.Number}", signed.Approved ? StopState.Done : StopState.Stale, signed.Approved ? $"Report {report.Number} is approved." : $"Report {report.Number} was rejected: {signed.Reason}", signed.Approved ? $"{at}/model/{reportRun!.Number}" : null),
+                : await SignOff(),
         };
         if (!Answers.Of(pass.Project.Task).HasReview) stops.RemoveAll(s => s.Name == "Review");
         // One thing to do next: later stops that could also be done now stay open.
         var first = stops.FindIndex(s => s.State == StopState.Next);
         return [.. stops.Select((s, i) => s.State == StopState.Next && i > first ? s with { State = StopState.Open } : s)];
+
+        async Task<Stop> SignOff()
+        {
+            var (href, isOlder) = ($"{at}/reports/{report.Number}", reportRun?.Number < done?.Number);
+            var (anew, model) = (isOlder ? $"{at}/reports?run={done!.Number}" : canTrain ? $"{at}/runs/new" : null, $"{at}/model/{reportRun?.Number}");
+            if (signed is null) return new("Sign-off", href, isOlder ? StopState.Open : StopState.Next, await WhoSigns(db, projectId, report.BuiltById, reportRun?.LaunchedById, cancel) + (isOlder ? $" Report {report.Number} is about run {reportRun!.Number}, which is no longer the newest." : ""));
+            if (!signed.Approved) return new("Sign-off", href, StopState.Stale, $"Report {report.Number} was rejected: {signed.Reason}", Again: anew);
+            if (changed is not null) return new("Sign-off", href, StopState.Stale, $"Report {report.Number} is approved and out of date: {changed.Sentence}", model, $"{at}/reports?run={reportRun!.Number}");
+            return new("Sign-off", href, StopState.Done, $"Report {report.Number} is approved.", model);
+        }
     }
 
     /// The first that waits to be done, or to be done anew; null where all is done.
-    public static NextStep? Next(IReadOnlyList<Stop> stops) => stops.FirstOrDefault(s => s.State is StopState.Next or StopState.Stale)?.Step;
+    public static Stop? Waiting(IReadOnlyList<Stop> stops) => stops.FirstOrDefault(s => s.State is StopState.Next or StopState.Stale);
 
     private static Stop ReviewStop(string at, DatasetVersion? version, int decided)
     {

@@ -1,6 +1,10 @@
 using FineTuneStudio.Projects;
+using FineTuneStudio.Reports;
+using FineTuneStudio.Runs;
+using FineTuneStudio.Shell;
 using FineTuneStudio.Tests.Reports;
 using FineTuneStudio.Tests.Runs;
+using Microsoft.EntityFrameworkCore;
 using Microsoft.Playwright;
 using static Microsoft.Playwright.Assertions;
 
@@ -45,5 +49,45 @@ public sealed class RoadTests(StudioFixture app, Browser browser) : IClassFixtur
         await Expect(page.GetByRole(AriaRole.Link, new() { Name = "Open the report", Exact = true })).ToBeVisibleAsync();
         await page.GotoAsync($"/p/{run.Project.Id}/data/1");
         await Expect(page.GetByRole(AriaRole.Link, new() { Name = "Open the report", Exact = true })).ToBeVisibleAsync();
+    }
+
+    [Fact]
+    public async Task After_a_rejection_the_way_goes_over_another_run_and_its_own_report()
+    {
+        var run = await FinishedRun.Make(app, "Rejected once");
+        var number = await run.Report();
+        var approver = await app.NewPerson("Grace Approver");
+        await app.Grant(run.Project, approver, Role.Approver);
+        Task<IReadOnlyList<Stop>> Stops() => run.Engineer.Do<Road, IReadOnlyList<Stop>>(r => r.Of(run.Project.Id));
+        Assert.Equal(("Sign-off", StopState.Next, "Waits for Grace Approver."), Last(await Stops()));
+        Assert.EndsWith("test part read by one report.", (await Stops()).Single(s => s.Name == "Split").Says);
+
+        // A newer run: the report that waits is no longer of the model that would be used.
+        await using (var db = app.Db)
+        {
+            var first = await db.Runs.AsNoTracking().SingleAsync(r => r.Id == run.RunId);
+            var second = new Run { ProjectId = first.ProjectId, Number = 2, SplitId = first.SplitId, BaseModelId = first.BaseModelId, RecipeJson = first.RecipeJson, RecipeHash = first.RecipeHash, LaunchedById = first.LaunchedById, QueuedAt = first.QueuedAt, BestStep = 30, BestMetric = 0.6, StepsDone = 32, TotalSteps = 32, BackboneShare = 1 };
+            second.Start(first.QueuedAt);
+            second.End(RunState.Finished, first.QueuedAt);
+            db.Runs.Add(second);
+            await db.SaveChangesAsync();
+        }
+        Assert.Equal(("Sign-off", StopState.Open, "Waits for Grace Approver. Report 1 is about run 1, which is no longer the newest."), Last(await Stops()));
+        Assert.Equal(("Build the report", $"/p/{run.Project.Id}/reports?run=2"), Waiting(await Stops()));
+        await using (var db = app.Db) await db.Runs.Where(r => r.ProjectId == run.Project.Id && r.Number == 2).ExecuteDeleteAsync();
+
+        var hash = (await approver.Do<ReadReport, ReadReport.View?>(r => r.Handle(run.Project.Id, number)))!.Report.Hash!;
+        await approver.Do<SignReport>(s => s.Handle(run.Project.Id, number, false, "The rare label is wrong too often.", hash));
+        Assert.Equal(("Sign-off", StopState.Stale, "Report 1 was rejected: The rare label is wrong too often."), Last(await Stops()));
+        Assert.Equal(("Configure a run", $"/p/{run.Project.Id}/runs/new"), Waiting(await Stops()));
+        var page = await browser.Open(app.Url);
+        await page.SignIn(run.Engineer.Mail);
+        await page.GotoAsync($"/p/{run.Project.Id}");
+        await Expect(page.GetByRole(AriaRole.Link, new() { Name = "Configure a run", Exact = true })).ToBeVisibleAsync();
+        await Look.At(page, "home-rejected");
+        Assert.Empty(await PageFaults.Find(page));
+
+        static (string, StopState, string) Last(IReadOnlyList<Stop> stops) => (stops[^1].Name, stops[^1].State, stops[^1].Says);
+        static (string?, string?) Waiting(IReadOnlyList<Stop> stops) => (Road.Waiting(stops)?.Step.Says, Road.Waiting(stops)?.Step.Href);
     }
 }
