@@ -22,6 +22,20 @@ public abstract class Answers
     /// What the mapping calls the column that holds them: Label.
     public abstract string Role { get; }
 
+    /// What a row has that can be learned from, and several of them: a label, labels.
+    public virtual string One => "a label";
+    public virtual string Many => "labels";
+
+    /// Whether rows with it are called labelled.
+    public virtual bool IsLabel => true;
+
+    /// The same rows as the name of a count, and in a sentence.
+    public string GivenTitle => IsLabel ? "Labelled" : $"With {One}";
+    public string GivenRows => IsLabel ? "labelled rows" : $"rows with {One}";
+
+    /// What the names are of that a version counts; none for a task without names.
+    public virtual string? NamesTitle => "Labels";
+
     /// What the mapping calls the column that the model reads.
     public virtual string TextRole => "Text";
 
@@ -36,6 +50,9 @@ public abstract class Answers
 
     /// What a split keeps the shares of, one of them: a label, a range of values.
     public abstract string Stratum { get; }
+
+    /// How a split spreads the answers over its parts, in a sentence.
+    public virtual string Spread => "Rows are divided by these shares at random.";
 
     /// Whether rows that are all in one stratum cannot be learned from.
     public virtual bool NeedsTwoStrata => false;

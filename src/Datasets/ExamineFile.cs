@@ -19,6 +19,8 @@ public sealed class ExamineFile(IDbContextFactory<StudioDb> databases, ProjectAc
         public string? Decided { get; init; }
         /// Rows whose answer says that there is none.
         public int SayNone { get; init; }
+        /// What the numbers are like, of a task whose answers are numbers.
+        public NumberOverview? Numbers { get; init; }
     }
 
     [Needs(Permission.UploadData)]
@@ -75,7 +77,7 @@ public sealed class ExamineFile(IDbContextFactory<StudioDb> databases, ProjectAc
     internal static Counts CountRows(Stream file, FileFormat format, ColumnMapping mapping, Answers answers, IProgress<double>? progress, CancellationToken cancel)
     {
         var labels = new Dictionary<string, int>(StringComparer.Ordinal);
-        var examples = new List<Rejection>();
+        var (examples, numbers) = (new List<Rejection>(), new List<double>());
         int rows = 0, unlabeled = 0, rejected = 0, none = 0, firsts = 0;
         string? decided = null;
         try
@@ -92,6 +94,7 @@ public sealed class ExamineFile(IDbContextFactory<StudioDb> databases, ProjectAc
                     rows++;
                     if (row.Label is null) unlabeled++;
                     else Add(labels, answers.Names(row.Label));
+                    if (row.Label is not null && answers is NumberAnswers) numbers.Add(NumberAnswers.Value(row.Label));
                     if (row.Label is not null && answers.SaysNone(row.Label)) none++;
                     if (row.FirstOfSeveral) firsts++;
                 }
@@ -103,7 +106,7 @@ public sealed class ExamineFile(IDbContextFactory<StudioDb> databases, ProjectAc
         var problem = rows > 0 ? null : rejected > 0 ? $"None of the {rejected} rows can be imported; the first says: {examples[0].Reason}" : HeaderOnly;
         var warnings = Warnings(rows, unlabeled, counts, answers, mapping);
         if (firsts > 0) warnings = [.. warnings, string.Create(System.Globalization.CultureInfo.InvariantCulture, $"In {firsts:N0} {(firsts == 1 ? "row" : "rows")} the answer stands in the context more than once and no start says where: its first place is taken.")];
-        return new(rows, unlabeled, rejected, counts, examples, warnings, problem) { Answers = answers, Decided = decided, SayNone = none };
+        return new(rows, unlabeled, rejected, counts, examples, warnings, problem) { Answers = answers, Decided = decided, SayNone = none, Numbers = NumberOverview.Of(numbers) };
     }
 
     internal static void Add(Dictionary<string, int> labels, IEnumerable<string> names)
@@ -120,8 +123,8 @@ public sealed class ExamineFile(IDbContextFactory<StudioDb> databases, ProjectAc
         var role = answers.Role.ToLowerInvariant();
         var then = answers.HasReview ? "every row is imported as unlabelled and waits in the review" : "no row could be learned from";
         if (unlabeled == rows && mapping is not null && mapping.Columns.All(c => c.Role != ColumnRole.Label)) warnings.Add($"No column is marked as the {role}: {then}.");
-        else if (unlabeled == rows && rows > 0) warnings.Add($"No row has {(role is ['a' or 'e' or 'i' or 'o' or 'u', ..] ? "an" : "a")} {role}: {then}.");
-        else if (unlabeled > 0 && !answers.HasReview) warnings.Add($"{Rows(unlabeled)} without {(role is ['a' or 'e' or 'i' or 'o' or 'u', ..] ? "an" : "a")} {role}: they come in, but neither training nor a report uses them.");
+        else if (unlabeled == rows && rows > 0) warnings.Add($"No row has {answers.One}: {then}.");
+        else if (unlabeled > 0 && !answers.HasReview) warnings.Add($"{Rows(unlabeled)} without {answers.One}: they come in, but neither training nor a report uses them.");
         if (labels.Count == 1 && answers.NeedsTwoStrata) warnings.Add($"All labelled rows carry the one label “{labels[0].Name}”; a model needs at least two to learn a difference.");
         if (labels.Count > 50 && labels.Count > (rows - unlabeled) / 2) warnings.Add($"There are {labels.Count} labels for {rows - unlabeled} labelled rows; is the label column the right one?");
         return warnings;

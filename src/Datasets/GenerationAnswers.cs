@@ -14,6 +14,11 @@ public sealed class GenerationAnswers : Answers
 
     public override string Role => "Answer";
 
+    public override string One => "an answer";
+    public override string Many => "answers";
+    public override bool IsLabel => false;
+    public override string? NamesTitle => null;
+
     public override string TextRole => "Prompt";
 
     public override string? ContextRole => "Added to the prompt";

@@ -18,7 +18,11 @@ public sealed class MultiLabelAnswers(char? separator = ',') : Answers
 
     public override string Role => "Labels";
 
+    public override string One => "labels";
+
     public override string Stratum => "rarest label of a row";
+
+    public override string Spread => "Labels are spread over the three parts by these shares, as well as whole rows allow: a row with several labels counts for its rarest one.";
 
     public override Answers With(ColumnMapping mapping) => new MultiLabelAnswers(Sign(mapping.Separator));
 

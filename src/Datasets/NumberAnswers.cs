@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
 using FineTuneStudio.Engine.Training;
+using FineTuneStudio.Ui;
 
 namespace FineTuneStudio.Datasets;
 
@@ -14,7 +15,15 @@ public sealed partial class NumberAnswers(bool hasDecimalCommas = false) : Answe
 
     public override string Role => "Number";
 
+    public override string Missing => "without a number";
+    public override string One => "a number";
+    public override string Many => "numbers";
+    public override bool IsLabel => false;
+    public override string? NamesTitle => null;
+
     public override string Stratum => "range of values";
+
+    public override string Spread => "Low and high numbers are spread alike over the three parts: sorted by number, the rows are cut into ranges with about as many rows each, and each range is divided by these shares.";
 
     public override bool HasPairs => true;
 
@@ -62,7 +71,7 @@ public sealed partial class NumberAnswers(bool hasDecimalCommas = false) : Answe
 
     public override IEnumerable<string> Names(string answer) => [];
 
-    public override string Show(string answer) => Value(answer).ToString("G6", CultureInfo.InvariantCulture);
+    public override string Show(string answer) => Say.Minus((Value(answer) + 0.0).ToString("G6", CultureInfo.InvariantCulture));
 
     /// Ten ranges with about as many rows each, fewer for few rows; equal values are in one.
     public override IReadOnlyList<string> Strata(IReadOnlyList<string> answers)
@@ -71,7 +80,7 @@ public sealed partial class NumberAnswers(bool hasDecimalCommas = false) : Answe
         double[] values = [.. answers.Select(Value)], sorted = [.. values.Order()];
         var ranges = Math.Clamp(values.Length / 6, 1, 10);
         int Range(double value) => (int)((long)ranges * FirstAt(sorted, value) / sorted.Length);
-        var ends = values.GroupBy(Range).ToDictionary(g => g.Key, g => string.Create(CultureInfo.InvariantCulture, $"{g.Key + 1:00}: {g.Min():G4} to {g.Max():G4}"));
+        var ends = values.GroupBy(Range).ToDictionary(g => g.Key, g => string.Create(CultureInfo.InvariantCulture, $"{g.Key + 1:00}: {Say.Number(g.Min())} to {Say.Number(g.Max())}"));
         return [.. values.Select(v => ends[Range(v)])];
     }
 

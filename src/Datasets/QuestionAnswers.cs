@@ -20,6 +20,11 @@ public sealed class QuestionAnswers : Answers
 
     public override string Role => "Answer";
 
+    public override string One => "an answer";
+    public override string Many => "answers";
+    public override bool IsLabel => false;
+    public override string? NamesTitle => null;
+
     public override string TextRole => "Question";
 
     public override string? ContextRole => "Context";

@@ -13,6 +13,8 @@ public sealed class ShowVersion(IDbContextFactory<StudioDb> databases, ProjectAc
     {
         /// Rows whose answer says that there is none.
         public int SayNone { get; init; }
+        /// What the numbers of the rows that are not locked are like, of a task whose answers are numbers.
+        public NumberOverview? Numbers { get; init; }
     }
 
     /// What a reviewed version changed in the rows of the one before.
@@ -39,6 +41,8 @@ public sealed class ShowVersion(IDbContextFactory<StudioDb> databases, ProjectAc
         return new(version, by, LabelCount.FromJson(version.LabelsJson), source, parent, parent is null ? null : await Compare(db, version, parent, cancel), locked)
         {
             SayNone = pass.Project.Task == TextTask.QuestionAnswering ? await db.VersionRows.CountAsync(r => r.VersionId == version.Id && r.Label == QuestionAnswers.None, cancel) : 0,
+            Numbers = pass.Project.Task == TextTask.Regression
+                ? NumberOverview.Of((await db.VersionRows.Where(r => r.VersionId == version.Id && r.Label != null && !Locked(db, projectId).Contains(r.RowId)).Select(r => r.Label!).ToListAsync(cancel)).Select(NumberAnswers.Value)) : null,
         };
     }
 

@@ -13,6 +13,8 @@ public sealed class SingleLabelAnswers : Answers
 
     public override string Stratum => "label";
 
+    public override string Spread => "Each label is spread over the three parts by these shares.";
+
     public override bool NeedsTwoStrata => true;
 
     public override (string? Answer, string? Fault) Read(string cell, string column, string text)

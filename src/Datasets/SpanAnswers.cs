@@ -18,7 +18,13 @@ public sealed class SpanAnswers(SpanOffsets offsets = SpanOffsets.CodePoints) : 
 
     public override string Role => "Spans";
 
+    public override string One => "spans";
+    public override string Many => "spans";
+    public override string NamesTitle => "Types of spans";
+
     public override string Stratum => "rarest type in the text";
+
+    public override string Spread => "Types of spans are spread over the three parts by these shares, as well as whole texts allow: a text with several types counts for its rarest one.";
 
     /// A text may come as the list of its words.
     public override (string Text, string? Fault) Text(string cell)

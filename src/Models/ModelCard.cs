@@ -40,16 +40,16 @@ internal static class ModelCard
         if (view.Report is not { } body) Line("Nothing: no report was built of this model.");
         else
         {
-            Line(ReportSentences.Answer(body));
+            Line(Plain(ReportSentences.Answer(body)));
             Line();
             var metrics = body.Task.Metrics();
             Line($"| model |{string.Concat(metrics.Select(m => $" {m.Name()} | 95 % interval |"))}");
             Line($"|---|{string.Concat(metrics.Select(_ => "---|---|"))}");
-            void Row(string name, Scores s) => Line($"| {name} |{string.Concat(metrics.Select(m => $" {Say.Score(s.Of(m).Value)} | {ReportSentences.Interval(s.Of(m))} |"))}");
+            void Row(string name, Scores s) => Line($"| {name} |{string.Concat(metrics.Select(m => $" {Plain($"{Say.Score(s.Of(m).Value)} | {ReportSentences.Interval(s.Of(m))}")} |"))}");
             Row("this model", body.Model);
             foreach (var baseline in body.Baselines) Row(baseline.Name, baseline.Scores);
             Line();
-            foreach (var baseline in body.Baselines) Line("- " + ReportSentences.Against(body, baseline));
+            foreach (var baseline in body.Baselines) Line("- " + Plain(ReportSentences.Against(body, baseline)));
             Line("- " + ReportSentences.Looks(body.TestLooks));
             if (body.Fit is { } fit) Line("- " + fit.Sentence);
         }
@@ -120,7 +120,7 @@ internal static class ModelCard
         TextTask.TokenClassification => $"Marks spans of {Say.Count(view.Labels.Count, "type")} in a text: {Names(view)}. Its labels are O, and B- and I- of each type; the first token of each word carries the word's label.",
         TextTask.MultiLabel => $"Answers any number of {Say.Count(view.Labels.Count, "label")} for a text, also none: {Names(view)}. A label is said from a probability of {Say.Score(view.Report?.LabelSets?.Threshold ?? 0.5)} on; the probabilities are sigmoids of the logits.",
         TextTask.Regression => "Answers a number for a text: the one logit, in the unit of the data."
-            + (view.Report?.NumberErrors is { } seen ? $" It was trained on values from {Say.Score(seen.TrainLow)} to {Say.Score(seen.TrainHigh)}." : ""),
+            + (view.Report?.NumberErrors is { } seen ? $" It was trained on values from {Plain(Say.Score(seen.TrainLow))} to {Plain(Say.Score(seen.TrainHigh))}." : ""),
         _ => throw new ArgumentOutOfRangeException(nameof(view)),
     };
 
@@ -154,6 +154,9 @@ internal static class ModelCard
         PromptFormat.Llama3 => "Prompts are written in Llama 3's chat format.",
         _ => "Prompts are written as ChatML or in Llama 3's chat format where the chat template in the folder has its marks, without the system header that templates since Llama 3.1 put first; else as plain text with a line break at the end.",
     };
+
+    /// A file has the minus that programs read.
+    private static string Plain(string words) => words.Replace('−', '-');
 
     private static string Names(ReadModel.View view) => string.Join(", ", view.Labels.Take(100).Select(l => $"`{One(l.Name)}`")) + (view.Labels.Count > 100 ? ", …" : "");
 

@@ -5,6 +5,7 @@ using FineTuneStudio.Datasets;
 using FineTuneStudio.Engine.Generation;
 using FineTuneStudio.Engine.Metrics;
 using FineTuneStudio.Engine.Training;
+using FineTuneStudio.Ui;
 
 namespace FineTuneStudio.Models;
 
@@ -102,7 +103,7 @@ internal abstract class ScoreTexts
         protected override IReadOnlyList<string> Columns(TextClassifier classifier) => ["predicted value"];
 
         protected override IReadOnlyList<Score> Scores(TextClassifier classifier, IReadOnlyList<string> texts, int maxLength, CancellationToken cancel) => [.. classifier.Predict(texts, maxLength).Select(p =>
-            new Score([p[0].ToString("R", CultureInfo.InvariantCulture)], p[0].ToString("G4", CultureInfo.InvariantCulture), null))];
+            new Score([p[0].ToString("R", CultureInfo.InvariantCulture)], Say.Number(p[0]), null))];
     }
 
     private sealed class OfLabels() : With<TextClassifier>(TextClassifier.Load)

@@ -11,7 +11,11 @@ using Microsoft.EntityFrameworkCore;
 
 namespace FineTuneStudio.Runs;
 
-public sealed record SplitChoice(int Number, int Version, int Train, int Validation, int Test, IReadOnlyList<SplitLabel> Labels);
+/// Labels are the strata that the split counted its rows by; Names says how many labels or types of spans its version has.
+public sealed record SplitChoice(int Number, int Version, int Train, int Validation, int Test, IReadOnlyList<SplitLabel> Labels)
+{
+    public int Names { get; init; }
+}
 
 public sealed record SplitLabel(string Name, int Train, int Validation, int Test);
 
@@ -46,10 +50,10 @@ public sealed class PlanRun(IDbContextFactory<StudioDb> databases, ProjectAccess
         await using var db = await databases.CreateDbContextAsync(cancel);
         var splits = await (from s in db.Splits.AsNoTracking() where s.ProjectId == projectId
                             join v in db.Versions on s.VersionId equals v.Id
-                            orderby s.Number descending select new { s.Number, Version = v.Number, s.CountsJson }).ToListAsync(cancel);
+                            orderby s.Number descending select new { s.Number, Version = v.Number, s.CountsJson, v.LabelsJson }).ToListAsync(cancel);
         var models = await db.BaseModels.AsNoTracking().Where(m => m.ProjectId == projectId).OrderByDescending(m => m.Number).ToListAsync(cancel);
         var last = await db.Runs.AsNoTracking().Where(r => r.ProjectId == projectId).OrderByDescending(r => r.Number).Select(r => new { r.Number, r.RecipeJson }).FirstOrDefaultAsync(cancel);
-        return new([.. splits.Select(s => Choice(s.Number, s.Version, s.CountsJson))], models, last is null ? null : RunRecipe.FromJson(last.RecipeJson), last?.Number);
+        return new([.. splits.Select(s => Choice(s.Number, s.Version, s.CountsJson) with { Names = LabelCount.FromJson(s.LabelsJson).Count })], models, last is null ? null : RunRecipe.FromJson(last.RecipeJson), last?.Number);
     }
 
     /// What the pre-flight needs to know of a split and a base model. Counting tokens takes a moment the first time.

@@ -24,7 +24,7 @@ internal sealed record SplitPlan(LabelledRows Rows, SplitPart[] Parts, PreviewSp
             if (!firstLabel.TryAdd(data.Texts[i], data.Rows[i].Label) && firstLabel[data.Texts[i]] != data.Rows[i].Label) conflicting.Add(data.Texts[i]);
         var warnings = new List<string>();
         if (conflicting.Count > 0)
-            warnings.Add(Say($"{Texts(conflicting.Count)} with more than one label ({data.Texts.Count(conflicting.Contains):N0} rows). The rows of such a text stay in one part, but at least one of them is labelled wrongly: {(data.Answers.HasReview ? "settle them in the review" : "correct them in the file and upload it again")} first."));
+            warnings.Add(Say($"{Texts(conflicting.Count)} with different {data.Answers.Many} ({data.Texts.Count(conflicting.Contains):N0} rows). The rows of such a text stay in one part, but {(data.Answers.IsLabel ? "at least one of them is labelled wrongly" : $"a model gives them all the same answer")}: {(data.Answers.HasReview ? "settle them in the review" : "correct them in the file and upload it again")} first."));
         if (labels.Where(l => l.Total < 3).ToList() is { Count: > 0 } rare)
             warnings.Add(Say($"Too rare to be in every part, with fewer than 3 rows: {Names(rare)}. They stay whole in the training part, so nothing will be known about how well they are recognised."));
         if (labels.Where(l => l.Total >= 3 && (l.Train == 0 || l.Validation == 0 || l.Test == 0)).ToList() is { Count: > 0 } lumped)
@@ -33,7 +33,7 @@ internal sealed record SplitPlan(LabelledRows Rows, SplitPart[] Parts, PreviewSp
         if (data.Answers is { HasPartInCommon: true, Together: var shared } && Astray(parts, form) is { } astray)
             warnings.Add(Say($"The rows have only {groups:N0} different {shared}s, and rows with the same {shared} stay together: {astray}. Add rows with other {shared}s."));
         if (data.Unlabelled > 0)
-            warnings.Add(Say($"{RowsWords(data.Unlabelled)} without a label {(data.Unlabelled == 1 ? "is" : "are")} left out. {(data.Answers.HasReview ? $"Label {(data.Unlabelled == 1 ? "it" : "them")} in the review and freeze a new version" : $"Answer {(data.Unlabelled == 1 ? "it" : "them")} in the file and upload the file again")} to use {(data.Unlabelled == 1 ? "it" : "them")}."));
+            warnings.Add(Say($"{RowsWords(data.Unlabelled)} without {data.Answers.One} {(data.Unlabelled == 1 ? "is" : "are")} left out. {(data.Answers.HasReview ? $"Label {(data.Unlabelled == 1 ? "it" : "them")} in the review and freeze a new version" : $"Answer {(data.Unlabelled == 1 ? "it" : "them")} in the file and upload the file again")} to use {(data.Unlabelled == 1 ? "it" : "them")}."));
         return new(data, parts, new(version.Number, labels, null, warnings, data.Unlabelled, data.Rows.Length - firstLabel.Count, firstLabel.Count - groups, HashOf(version.ContentHash, data.Rows, parts)));
     }
 
@@ -47,9 +47,9 @@ internal sealed record SplitPlan(LabelledRows Rows, SplitPart[] Parts, PreviewSp
 
     private static string? Refusal(LabelledRows data) => data.Labels.Length switch
     {
-        0 => Say($"None of the {data.Unlabelled:N0} rows of this version has a label. A split divides labelled rows: {(data.Answers.HasReview ? "label some in the review and freeze a new version" : "answer some in the file and upload it again")} first."),
+        0 => Say($"None of the {data.Unlabelled:N0} rows of this version has {data.Answers.One}. A split divides {data.Answers.GivenRows}: {(data.Answers.HasReview ? "label some in the review and freeze a new version" : "answer some in the file and upload it again")} first."),
         1 when data.Answers.NeedsTwoStrata => Say($"All {data.Rows.Length:N0} labelled rows bear the same label, “{data.Labels[0]}”. A classifier needs at least two labels to tell apart: label more rows, or map another column as the label."),
-        _ when data.Rows.Length < 6 => Say($"This version has {RowsWords(data.Rows.Length)} with a label; at least 6 are needed to make three parts."),
+        _ when data.Rows.Length < 6 => Say($"This version has {RowsWords(data.Rows.Length)} with {data.Answers.One}; at least 6 are needed to make three parts."),
         _ => null,
     };
 

@@ -16,22 +16,25 @@ public static class Say
         if (!double.IsFinite(x)) return "–";
         if (x == 0) return "0";
         var size = Math.Abs(x);
-        if (size is < 0.001 or >= 1e9) return x.ToString("0.###e-0", Culture);
-        if (size >= 1000) return x.ToString("N0", Culture);
-        return x.ToString("G4", Culture);
+        if (size is < 0.001 or >= 1e9) return Minus(x.ToString("0.###e-0", Culture));
+        if (size >= 1000) return Minus(x.ToString("N0", Culture));
+        return Minus(x.ToString("G4", Culture));
     }
 
+    /// A written number with the sign of a minus instead of a hyphen before it. For eyes only: a file keeps the hyphen.
+    public static string Minus(string number) => number.StartsWith('-') ? "−" + number[1..] : number;
+
     /// A metric between 0 and 1, with as many digits as its interval is worth.
-    public static string Score(double value) => double.IsFinite(value) ? value.ToString("0.000", Culture) : "not a number";
+    public static string Score(double value) => double.IsFinite(value) ? value.ToString("0.000;−0.000;0.000", Culture) : "not a number";
 
     public static string Signed(double value) => value.ToString("+0.000;−0.000;0.000", Culture);
 
     public static string Percent(double share) => (share * 100) switch
     {
         var p when !double.IsFinite(p) => "–",
-        var p when p == Math.Round(p) => p.ToString("0", Culture) + " %",
-        var p when Math.Abs(p) < 1 => p.ToString("0.00", Culture) + " %",
-        var p => p.ToString("0.0", Culture) + " %",
+        var p when p == Math.Round(p) => p.ToString("0;−0;0", Culture) + " %",
+        var p when Math.Abs(p) < 1 => p.ToString("0.00;−0.00;0.00", Culture) + " %",
+        var p => p.ToString("0.0;−0.0;0.0", Culture) + " %",
     };
 
     public static string Bytes(long bytes) => bytes switch

@@ -59,14 +59,16 @@ export async function create(root, page, o) {
     if (!dirty || over) return;
     [dirty, drawn] = [false, performance.now()];
     const css = getComputedStyle(document.documentElement), ink = getComputedStyle(document.body).color;
+    // By name: text that inherits its font is measured outside of the chart, where it is another one, and a legend is cut by that.
+    const fonts = getComputedStyle(document.body).fontFamily;
     const color = name => css.getPropertyValue(name).trim();
     const thin = sparse(steps), x = thin.map(s => s.step), ex = evaluations.map(e => e.step);
     const best = evaluations.filter(e => e.isBest).at(-1);
     const axis = title => ({ title: { text: title, standoff: 8 }, gridcolor: 'rgba(128,128,128,.25)', zerolinecolor: 'rgba(128,128,128,.4)', automargin: true, color: ink });
-    const layout = (yTitle, extra) => ({ margin: { t: 8, r: 12, l: 52, b: 40 }, paper_bgcolor: 'transparent', plot_bgcolor: 'transparent', font: { color: ink, family: 'inherit', size: 12 }, legend: { orientation: 'h', y: 1.02, yanchor: 'bottom', x: 0 },
+    const layout = (yTitle, extra) => ({ margin: { t: 8, r: 12, l: 52, b: 40 }, paper_bgcolor: 'transparent', plot_bgcolor: 'transparent', font: { color: ink, family: fonts, size: 12 }, legend: { orientation: 'h', y: 1.02, yanchor: 'bottom', x: 0 },
       xaxis: { ...axis('step'), range: [0, Math.max(1, steps.at(-1)?.step ?? 1, ex.at(-1) ?? 1)] }, yaxis: axis(yTitle), hovermode: 'x unified', hoverlabel: { font: { color: '#111' }, bgcolor: '#fff' }, ...extra });
     const config = { responsive: true, displayModeBar: false, doubleClick: 'reset' };
-    const star = value => best ? [{ x: [best.step], y: [value(best)], name: 'best checkpoint', mode: 'markers', marker: { symbol: 'star', size: 15, color: color('--pass'), line: { color: ink, width: 1 } } }] : [];
+    const star = value => best ? [{ x: [best.step], y: [value(best)], name: 'best checkpoint', mode: 'markers', cliponaxis: false, marker: { symbol: 'star', size: 15, color: color('--pass'), line: { color: ink, width: 1 } } }] : [];
     const smooth = smoothed(steps), bySteps = new Map(steps.map((s, i) => [s.step, smooth[i]]));
     react('loss', [
       { x, y: thin.map(s => s.trainLoss), name: 'training, each step', mode: 'lines', line: { color: color('--train'), width: 1 }, opacity: .35 },

@@ -73,8 +73,11 @@ public sealed class LabelSetsAndNumbersJourneyTests(StudioFixture app, Browser b
         await Expect(page.GetByLabel("What “complexity” is")).ToHaveValueAsync("Label");
         await page.GetByLabel("What “token” is").SelectOptionAsync("Pair");
         await Expect(page.GetByText("“not known” is not a number; write it as 0.25 or 0,25.")).ToBeVisibleAsync();
+        await Expect(page.GetByRole(AriaRole.Region, new() { Name = "How many numbers are in each range" }).Locator("tbody tr")).ToHaveCountAsync(10);
         await Look(page, "number-upload");
         await Import(page);
+        await Expect(page.GetByRole(AriaRole.Heading, new() { Name = "Numbers", Exact = true })).ToBeVisibleAsync();
+        Assert.DoesNotContain("label", await page.Locator("main").Locator("dl").First.InnerTextAsync(), StringComparison.OrdinalIgnoreCase);
         await Look(page, "number-version");
         await SplitIt(page, project);
         await Look(page, "number-split");

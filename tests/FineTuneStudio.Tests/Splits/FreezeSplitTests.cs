@@ -60,7 +60,7 @@ public sealed class FreezeSplitTests(StudioFixture app) : IClassFixture<StudioFi
         var preview = await Preview(owner, project, new() { VersionNumber = version.Number });
         Assert.Equal(
         [
-            "1 text occurs with more than one label (2 rows). The rows of such a text stay in one part, but at least one of them is labelled wrongly: settle them in the review first.",
+            "1 text occurs with different labels (2 rows). The rows of such a text stay in one part, but at least one of them is labelled wrongly: settle them in the review first.",
             "Too rare to be in every part, with fewer than 3 rows: “rare” (2). They stay whole in the training part, so nothing will be known about how well they are recognised.",
             "Not in every part, because their rows repeat too few different texts: “lump” (3). Add examples that are worded differently.",
         ], preview.Warnings);
@@ -107,9 +107,9 @@ public sealed class FreezeSplitTests(StudioFixture app) : IClassFixture<StudioFi
         var owner = await app.NewPerson();
         var project = await app.NewProject(owner, "Unanswered", TextTask.Regression);
         var version = await app.NewVersion(project, [.. Enumerable.Range(0, 30).Select(i => ($"text {i}", (string?)$"{i % 4}")), ("nobody knows", null)]);
-        Assert.Contains("1 row without a label is left out. Answer it in the file and upload the file again to use it.", (await Preview(owner, project, new() { VersionNumber = version.Number })).Warnings);
+        Assert.Contains("1 row without a number is left out. Answer it in the file and upload the file again to use it.", (await Preview(owner, project, new() { VersionNumber = version.Number })).Warnings);
         var none = await app.NewVersion(project, [("first", null), ("second", null)]);
-        Assert.Equal("None of the 2 rows of this version has a label. A split divides labelled rows: answer some in the file and upload it again first.", (await Preview(owner, project, new() { VersionNumber = none.Number })).Refusal);
+        Assert.Equal("None of the 2 rows of this version has a number. A split divides rows with a number: answer some in the file and upload it again first.", (await Preview(owner, project, new() { VersionNumber = none.Number })).Refusal);
     }
 
     [Fact]
