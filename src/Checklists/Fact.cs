@@ -21,6 +21,9 @@ public sealed record ChecklistLine(string Key, bool IsDo, string Title, IReadOnl
         : Facts.Any(f => f.State == FactState.Pass) ? FactState.Pass : FactState.NotMeasured;
 
     public GivenAnswer? Answer => Answers.Count > 0 ? Answers[0] : null;
+
+    /// Somebody says it was kept, and a measurement says it was not.
+    public bool IsAgainst => State == FactState.Block && Answer?.Verdict == Verdict.Kept;
 }
 
 /// The ten lines, and what exactly they were measured on.

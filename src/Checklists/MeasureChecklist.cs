@@ -15,6 +15,15 @@ public sealed class MeasureChecklist(IDbContextFactory<StudioDb> databases, Proj
         return await Measure(db, pass.Project, runNumber, cancel);
     }
 
+    /// The numbers of the runs that have a model, newest first: each can be measured.
+    [Needs(Permission.ViewProject)]
+    public async Task<IReadOnlyList<int>> Runs(string projectId, CancellationToken cancel = default)
+    {
+        await access.Require(projectId, Permission.ViewProject, cancel);
+        await using var db = await databases.CreateDbContextAsync(cancel);
+        return [.. (await db.Runs.AsNoTracking().Where(r => r.ProjectId == projectId).OrderByDescending(r => r.Number).ToListAsync(cancel)).Where(r => r.HasModel).Select(r => r.Number)];
+    }
+
     /// For the report's builder too, which works without a person at the door.
     internal static async Task<MeasuredChecklist> Measure(StudioDb db, Project project, int? runNumber, CancellationToken cancel)
     {

@@ -43,7 +43,7 @@ internal static class RunFacts
         var origin = new Fact("origin", "Origin of the base model", $"{model.Name}: {Origin(model.Origin)}", model.Origin == ModelOrigin.Pretrained ? Pass : Warn, declared, "declared at import, never guessed from a name");
         var rate = recipe.LearningRate;
         if (model.Origin != ModelOrigin.Pretrained)
-            return [origin, new("P5", "Learning rate for fine-tuning", $"{Say.Number(rate)}; the usual band is for pretrained weights, and these are not", Warn, band, "defaults of other fine-tuning tools")];
+            return [origin, new("P5", "Learning rate for training from random weights", Say.Number(rate), rate is >= 1e-4 and <= 3e-3 ? Pass : rate > 3e-2 ? Block : Warn, "pass from 1e-4 to 3e-3, block above ten times that", "BERT 1e-4, GPT-2 small about 6e-4; more for smaller models, our own")];
         return [origin, new("P5", "Learning rate for fine-tuning", Say.Number(rate), rate >= least && rate <= most ? Pass : rate > (adapters ? 1e-2 : 1e-3) ? Block : Warn, band, "defaults of other fine-tuning tools")];
     }
 

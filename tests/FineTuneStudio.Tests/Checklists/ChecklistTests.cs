@@ -78,6 +78,24 @@ public sealed class ChecklistTests(StudioFixture app) : IClassFixture<StudioFixt
         Assert.Equal([Verdict.Kept, Verdict.NotKept], line.Answers.Select(a => a.Verdict));
     }
 
+    [Theory, InlineData(1e-3, FactState.Pass), InlineData(5e-5, FactState.Warn), InlineData(5e-2, FactState.Block)]
+    public async Task Random_weights_have_a_band_of_learning_rates_of_their_own(double rate, FactState state)
+    {
+        var run = await FinishedRun.Make(app, $"Rate {rate}", new() { LearningRate = rate, Epochs = 4 });
+        Assert.Equal(state, Fact(await Measure(run.Engineer, run.Project), DosAndDonts.NoScratch, "P5").State);
+    }
+
+    [Fact]
+    public async Task An_answer_of_kept_on_what_was_measured_as_not_kept_is_told_apart_and_the_runs_that_can_be_measured_are_named()
+    {
+        var run = await FinishedRun.Make(app, "Against");
+        Assert.Equal([1], await run.Engineer.Do<MeasureChecklist, IReadOnlyList<int>>(m => m.Runs(run.Project.Id)));
+        await run.Engineer.Do<AnswerChecklist>(a => a.Handle(run.Project.Id, DosAndDonts.Experiment, Verdict.Kept, "One recipe is enough for us."));
+        await run.Engineer.Do<AnswerChecklist>(a => a.Handle(run.Project.Id, DosAndDonts.Validate, Verdict.Kept, "Eight evaluations by now."));
+        var lines = (await Measure(run.Engineer, run.Project)).Lines;
+        Assert.Equal([DosAndDonts.Experiment], lines.Where(l => l.IsAgainst).Select(l => l.Key));
+    }
+
     [Fact]
     public void Rising_validation_loss_under_falling_train_loss_is_over_fitting_from_the_step_where_it_turned()
     {

@@ -26,6 +26,7 @@ public sealed class ReportPageTests(StudioFixture app, Browser browser) : IClass
         var theirs = await browser.Open(app.Url);
         await theirs.SignIn(approver.Mail);
         await theirs.GotoAsync($"/p/{run.Project.Id}/reports/1");
+        await Expect(theirs.GetByText("10 of 10 do's and don'ts have no answer from the team.")).ToBeVisibleAsync();
         await theirs.GetByLabel("Reason").FillAsync("short");
         await theirs.GetByRole(AriaRole.Button, new() { Name = "Approve" }).ClickAsync();
         await Expect(theirs.GetByRole(AriaRole.Alert)).ToContainTextAsync("The reason has 5 characters; give it 10 to 4,000.");
