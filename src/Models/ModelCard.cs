@@ -71,9 +71,12 @@ internal static class ModelCard
         Line(view.Project.Task switch
         {
             TextTask.TokenClassification or TextTask.QuestionAnswering => $"- It reads {recipe.MaxLength} tokens at once; longer texts were measured in windows that overlap by a quarter.",
+            TextTask.Generation when view.Report?.Lengths is { } lengths && lengths.Prompt < recipe.MaxLength =>
+                $"- It learned from at most {recipe.MaxLength} tokens of prompt and answer, and wrote the measured answers from at most {lengths.Prompt} tokens of a prompt; of longer ones the beginning was cut off.",
             TextTask.Generation => $"- It learned from and was measured on at most {recipe.MaxLength} tokens of a prompt; of longer ones the beginning was cut off.",
             _ => $"- It reads at most {recipe.MaxLength} tokens of a text; the rest is cut off.",
         });
+        if (view.Report?.Lengths?.Cut() is { } cut) Line($"- {cut}");
         Line(Limit(view.Project.Task));
         Line("- Its numbers hold for texts like those it was measured on; elsewhere they may be lower.");
         if (view.Report is { } report)

@@ -16,21 +16,21 @@ internal sealed class MeasureGeneration : MeasureTestPart
     /// What written answers are measured by.
     internal static readonly IReadOnlyList<Metric> OfWritten = [Metric.ExactMatch, Metric.LastNumber, Metric.Rouge1, Metric.Rouge2, Metric.RougeL, Metric.Chrf];
 
-    private sealed record Measurements(IReadOnlyList<AnswerLoss> Losses, IReadOnlyList<WrittenAnswer> Written);
+    private sealed record Measurements(IReadOnlyList<AnswerLoss> Losses, IReadOnlyList<WrittenAnswer> Written, TextLengths? Lengths);
 
     internal override TestNumbers Handle(TestPart part)
     {
-        var rows = part.Examples(part.Test).Cast<AnsweredPrompt>().ToList();
+        List<AnsweredPrompt> rows = [.. part.Examples(part.Test).Cast<AnsweredPrompt>()], train = [.. part.Examples(part.Train).Cast<AnsweredPrompt>()];
         var given = Drawn(rows.Count).Select(i => rows[i]).ToList();
-        var tuned = Measure(part, part.ModelFolder, "the fine-tuned model", rows, given);
-        var before = Measure(part, part.BaseFolder, "the base model", rows, given);
+        var tuned = Measure(part, part.ModelFolder, "the fine-tuned model", train, rows, given);
+        var before = Measure(part, part.BaseFolder, "the base model", null, rows, given);
         part.Says("Drawing 1,000 resamples for each interval.");
         var (ours, theirs) = (ScoresOf(tuned, given), ScoresOf(before, given));
         var interval = Difference(part.Metric, before, tuned);
         Baseline baseline = new("Base model before fine-tuning", "The same model as it was imported, on the same prompts in the same format.", theirs,
             new(ours.Of(part.Metric).Value - theirs.Of(part.Metric).Value, interval.Low, interval.High));
         IReadOnlyList<AnswerSample> samples = [.. given.Take(SamplesKept).Select((row, i) => new AnswerSample(row.RowId, row.Text, row.Answer, before.Written[i].Text, tuned.Written[i].Text) { Cut = tuned.Written[i].PromptCut })];
-        return new(ours, [], [baseline], [], 0) { Samples = samples, WrittenRows = given.Count, WrittenSeed = Seed, CutPrompts = tuned.Written.Count(w => w.PromptCut is not null) };
+        return new(ours, [], [baseline], [], 0) { Samples = samples, WrittenRows = given.Count, WrittenSeed = Seed, CutPrompts = tuned.Written.Count(w => w.PromptCut is not null), Lengths = tuned.Lengths };
     }
 
     /// The rows that are answered, in the order of the file. Files are often sorted, so the first rows would not speak for the others.
@@ -41,14 +41,19 @@ internal sealed class MeasureGeneration : MeasureTestPart
         return [.. all.Take(WrittenRows).Order()];
     }
 
-    private static Measurements Measure(TestPart part, string folder, string name, IReadOnlyList<AnsweredPrompt> rows, IReadOnlyList<AnsweredPrompt> given)
+    private static Measurements Measure(TestPart part, string folder, string name, IReadOnlyList<AnsweredPrompt>? train, IReadOnlyList<AnsweredPrompt> rows, IReadOnlyList<AnsweredPrompt> given)
     {
         part.Says($"Loading {name}.");
         using var generator = TextGenerator.Load(folder, part.Recipe.PromptFormat);
         var losses = generator.Losses(rows, part.MaxLength, done => part.Says($"Reading the answers of the test part with {name}: {Say.Count(done)} of {Say.Count(rows.Count, "row")}."), part.Cancel);
-        var written = generator.Answers([.. given.Select(r => r.Text)], new GenerationOptions { MaxNewTokens = LongestAnswer }, part.MaxLength, 8,
+        var options = new GenerationOptions { MaxNewTokens = LongestAnswer };
+        var written = generator.Answers([.. given.Select(r => r.Text)], options, part.MaxLength, 8,
             done => part.Says($"Letting {name} answer: {Say.Count(done)} of {Say.Count(given.Count, "prompt")}."), part.Cancel);
-        return new(losses, written);
+        if (train is null) return new(losses, written, null);
+        CutRows Cut(IReadOnlyList<AnsweredPrompt> of) => generator.CountCut(of, part.MaxLength, part.Cancel) is var (prompts, answers) ? new(of.Count, prompts, answers) : throw new InvalidOperationException();
+        part.Says("Counting the rows that the max length cut.");
+        var limits = generator.Limits(options, part.MaxLength);
+        return new(losses, written, new(part.MaxLength, generator.MaxPositions, limits.Prompt, limits.Answer, Cut(train), Cut(rows)));
     }
 
     private static Scores ScoresOf(Measurements found, IReadOnlyList<AnsweredPrompt> given)

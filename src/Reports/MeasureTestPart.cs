@@ -44,6 +44,7 @@ internal sealed record TestNumbers(Scores Model, int[][] Confusion, IReadOnlyLis
     public int? WrittenRows { get; init; }
     public int? WrittenSeed { get; init; }
     public int? CutPrompts { get; init; }
+    public TextLengths? Lengths { get; init; }
 
     /// Of a task that finds answers in a context.
     public AnswerNumbers? Answers { get; init; }

@@ -28,6 +28,9 @@ public sealed record ReportBody(
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public int? WrittenSeed { get; init; }
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public int? CutPrompts { get; init; }
 
+    /// Null in reports from before it was measured.
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public TextLengths? Lengths { get; init; }
+
     private static readonly JsonSerializerOptions Json = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, Converters = { new JsonStringEnumConverter() } };
 
     public string ToJson() => JsonSerializer.Serialize(this, Json);

@@ -106,6 +106,6 @@ public sealed class ReportBuilder(IDbContextFactory<StudioDb> databases, StudioF
             new(version.Number, version.Id, version.RowCount, version.LabeledCount, split.Number, split.Id, split.Seed, train.Count, subject.ValidationRows, test.Count),
             new(origin.Number, origin.Name, origin.Source, origin.Origin, origin.IsPractice, origin.Architecture, origin.Parameters, origin.License, run.BackboneShare),
             run.RecipeJson, run.BestStep ?? 0, labels, numbers.Model, numbers.Confusion, numbers.Baselines, numbers.Mistakes, numbers.MistakeCount, FitVerdict.Of(subject), checklist, looks,
-            new(version.ContentHash, split.Hash, run.RecipeHash, origin.WeightsHash, weights), project.Task, numbers.Spans, numbers.LabelSets, numbers.NumberErrors) { Samples = numbers.Samples, WrittenRows = numbers.WrittenRows, WrittenSeed = numbers.WrittenSeed, CutPrompts = numbers.CutPrompts, Answers = numbers.Answers };
+            new(version.ContentHash, split.Hash, run.RecipeHash, origin.WeightsHash, weights), project.Task, numbers.Spans, numbers.LabelSets, numbers.NumberErrors) { Samples = numbers.Samples, WrittenRows = numbers.WrittenRows, WrittenSeed = numbers.WrittenSeed, CutPrompts = numbers.CutPrompts, Lengths = numbers.Lengths, Answers = numbers.Answers };
     }
 }

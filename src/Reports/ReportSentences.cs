@@ -31,9 +31,24 @@ public static class ReportSentences
         double theirs = baseline.Scores.Of(body.Metric).Value, ours = body.Measured;
         var by = $"{body.Metric.Name()} {Say.Signed(ours - theirs)} for the fine-tuned model (95 % interval {Say.Signed(baseline.Difference.Low)} to {Say.Signed(baseline.Difference.High)})";
         var (worse, better) = body.Metric.IsHigherBetter() ? (baseline.Difference.High < 0, baseline.Difference.Low > 0) : (baseline.Difference.Low > 0, baseline.Difference.High < 0);
+        // A model can foresee the given answers better and yet write worse ones.
+        if ((better || worse) && Written(body, baseline, better) is { } written)
+            return $"In {body.Metric.Name()} {(better ? $"the fine-tuned model does better than {Lower(baseline.Name)}" : $"{Lower(baseline.Name)} does better than the fine-tuned model")} on this test part: {(better ? $"{Say.Score(ours)} against {Say.Score(theirs)}" : $"{Say.Score(theirs)} against {Say.Score(ours)}")}, {by}. {written}";
         if (worse) return $"{baseline.Name} does better on this test part: {Say.Score(theirs)} against {Say.Score(ours)}, {by}.";
         if (better) return $"The fine-tuned model does better than {Lower(baseline.Name)} on this test part: {Say.Score(ours)} against {Say.Score(theirs)}, {by}.";
         return $"No clear difference from {Lower(baseline.Name)} on this test part: {Say.Score(ours)} against {Say.Score(theirs)}, {by}.";
+    }
+
+    /// How written answers compare, where they say something else than the project's metric does; null where they do not.
+    private static string? Written(ReportBody body, Baseline baseline, bool better)
+    {
+        if (body.WrittenRows is not { } rows) return null;
+        Metric[] all = [.. new[] { Metric.ExactMatch, Metric.RougeL, Metric.Chrf }.Where(m => body.Model.Values!.ContainsKey(m) && baseline.Scores.Values!.ContainsKey(m))];
+        int Sign(Metric metric) => body.Model.Of(metric).Value.CompareTo(baseline.Scores.Of(metric).Value);
+        string? Those(int sign, string how) => all.Where(m => Sign(m) == sign).Select(m => $"{m.Name()} ({Say.Number(body.Model.Of(m).Value)} against {Say.Number(baseline.Scores.Of(m).Value)})").ToList() is { Count: > 0 } named
+            ? $"{how} in {string.Join(" and ", named)}" : null;
+        if (!all.Any(m => Sign(m) == (better ? -1 : 1))) return null;
+        return $"In what it writes, on {Say.Count(rows, "answered test row")}, the fine-tuned model is {string.Join(", and ", new[] { Those(-1, "worse"), Those(1, "better") }.OfType<string>())}.";
     }
 
     public static string Looks(int looks) => looks == 1 ? "The test part was looked at once, for this report." : $"The test part was looked at {looks} times, this report included; each look makes its numbers a little less of a surprise.";

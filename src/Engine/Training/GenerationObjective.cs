@@ -98,8 +98,9 @@ internal sealed class GenerationObjective : Objective
             Say(template.Said);
         }
         var texts = AnsweredTexts.Of(rows, template!, tokenizer.PadId, recipe.MaxLength, cancel);
-        if (texts.Cut.Prompts > 0)
-            Say($"{texts.Cut.Prompts} of {rows.Count} rows are longer than {recipe.MaxLength} tokens: their prompts lost the beginning{(texts.Cut.Answers > 0 ? $", and {(texts.Cut.Answers == 1 ? "1 answer" : $"{texts.Cut.Answers} answers")} also the end" : "")}.");
+        // A short prompt keeps all of it beside an answer that loses its end.
+        if (texts.Cut is var (prompts, answers) && prompts + answers > 0)
+            Say($"Rows are longer than {recipe.MaxLength} tokens: of {rows.Count}, {(prompts == 1 ? "1 prompt lost its" : $"{prompts} prompts lost their")} beginning and {(answers == 1 ? "1 answer its" : $"{answers} answers their")} end.");
         return texts;
     }
 

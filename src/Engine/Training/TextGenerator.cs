@@ -100,14 +100,25 @@ public sealed class TextGenerator : IDisposable
         return losses;
     }
 
-    private GenerationOptions Fitting(GenerationOptions options) =>
-        options with { EndTokenIds = template.EndTokenIds, MaxNewTokens = Math.Min(options.MaxNewTokens, Math.Max(1, MaxPositions * 3 / 4)) };
+    /// <summary>The most tokens of a prompt that are read, and the most of an answer that are written: both share the model's positions, and the answer keeps up to three quarters of them.</summary>
+    /// <param name="maxPrompt">As for one answer.</param>
+    public (int Prompt, int Answer) Limits(GenerationOptions options, int maxPrompt)
+    {
+        var answer = Math.Min(options.MaxNewTokens, Math.Max(1, MaxPositions * 3 / 4));
+        return (Math.Min(maxPrompt, MaxPositions - answer), answer);
+    }
+
+    /// <summary>How many rows lose the beginning of their prompt, and how many the end of their answer, where a row has at most so many tokens.</summary>
+    public (int Prompts, int Answers) CountCut(IReadOnlyList<AnsweredPrompt> rows, int maxLength, CancellationToken cancel = default) =>
+        AnsweredTexts.Of(rows, template, tokenizer.PadId, Math.Min(maxLength, MaxPositions), cancel).Cut;
+
+    private GenerationOptions Fitting(GenerationOptions options) => options with { EndTokenIds = template.EndTokenIds, MaxNewTokens = Limits(options, MaxPositions).Answer };
 
     private (int[] Ids, int Whole) Prompt(string prompt, GenerationOptions options, int maxPrompt)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(maxPrompt, 1);
         var whole = template.Prompt(prompt);
-        return (AnsweredTexts.ShortenPrompt(whole, Math.Min(maxPrompt, MaxPositions - options.MaxNewTokens)), whole.Length);
+        return (AnsweredTexts.ShortenPrompt(whole, Limits(options, maxPrompt).Prompt), whole.Length);
     }
 
     private WrittenAnswer Said((int[] Ids, int Whole) read, GeneratedTokens found) => new(template.Text(found.Ids).Trim(), found.Ended, found.Ids.Count, read.Whole, read.Ids.Length);

@@ -46,6 +46,17 @@ public sealed class MeasureTests(StudioFixture app) : IClassFixture<StudioFixtur
         Assert.Equal(Enumerable.Range(0, 30), MeasureGeneration.Drawn(30));
     }
 
+    [Fact]
+    public void What_the_lengths_cut_is_said_with_the_limit_that_cut_it_and_what_to_change()
+    {
+        TextLengths lengths = new(128, 128, 32, 96, new(240, 190, 1), new(30, 30, 27)), none = new(8, 64, 8, 48, new(5, 0, 0), new(1, 0, 0));
+        Assert.Equal("30 prompts had more than 32 tokens, so their beginning was not read: of the model’s 128 positions, 96 are kept for the answer.", lengths.Read(30));
+        Assert.Equal("1 prompt had more than 8 tokens, the run’s max length, so its beginning was not read.", none.Read(1));
+        Assert.Equal("The max length of 128 tokens cut rows: of 240 train rows, 190 prompts lost their beginning and 1 answer its end; of 30 test rows, 30 prompts lost their beginning and 27 answers their end. What was cut off was neither learned nor measured: perplexity and token accuracy speak of what was left, and the model was not shown how those answers end. To change it, this model has no more than 128 positions, so shorten the texts or choose a base model with more.", lengths.Cut());
+        Assert.EndsWith("To change it, launch a run with a larger max length (this model takes up to 512), or shorten the texts.", (lengths with { Positions = 512 }).Cut());
+        Assert.Null(none.Cut());
+    }
+
     [SkippableFact]
     public async Task Prompts_longer_than_the_run_learned_are_cut_wherever_the_model_is_used_and_it_is_said()
     {
@@ -66,6 +77,7 @@ public sealed class MeasureTests(StudioFixture app) : IClassFixture<StudioFixtur
         var body = (await run.Engineer.Do<ReadReport, ReadReport.View?>(async r => await r.Handle(run.Project.Id, await run.Report())))!.Body!;
         Assert.Equal((30, 1, 30), (body.WrittenRows, body.WrittenSeed, body.CutPrompts));
         Assert.All(body.Samples!, s => Assert.StartsWith("The beginning of the prompt was cut: 8 of ", s.Cut));
+        Assert.Equal(new TextLengths(8, 128, 8, 96, new(120, 120, 120), new(30, 30, 30)), body.Lengths);
         // No given answer has a letter that ROUGE counts, nor a number.
         Assert.Contains(Metric.Chrf, body.Model.Values!.Keys);
         Assert.Empty(body.Model.Values.Keys.Intersect([Metric.Rouge1, Metric.Rouge2, Metric.RougeL, Metric.LastNumber]));
@@ -75,7 +87,9 @@ public sealed class MeasureTests(StudioFixture app) : IClassFixture<StudioFixtur
         await zip.Write(buffer, default);
         using var archive = new System.IO.Compression.ZipArchive(new MemoryStream(buffer.ToArray()));
         using var card = new StreamReader(archive.GetEntry("README.md")!.Open());
-        Assert.Contains("- It learned from and was measured on at most 8 tokens of a prompt; of longer ones the beginning was cut off.", await card.ReadToEndAsync());
+        var said = await card.ReadToEndAsync();
+        Assert.Contains("- It learned from and was measured on at most 8 tokens of a prompt; of longer ones the beginning was cut off.", said);
+        Assert.Contains($"\n- {body.Lengths!.Cut()}\n", said);
     }
 
     /// A finished run whose task is to write: the small Llama as base and as best checkpoint, and answers in Cyrillic letters.

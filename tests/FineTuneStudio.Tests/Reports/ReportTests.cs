@@ -62,6 +62,33 @@ public sealed class ReportTests(StudioFixture app) : IClassFixture<StudioFixture
     }
 
     [Fact]
+    public async Task A_row_is_shown_with_its_number_in_the_data_version()
+    {
+        // Rows of another project come first, so that a row's id is not its number.
+        await FinishedRun.Make(app, "Other rows");
+        var run = await FinishedRun.Make(app, "Row numbers");
+        var view = (await run.Engineer.Do<ReadReport, ReadReport.View?>(async r => await r.Handle(run.Project.Id, await run.Report())))!;
+        Assert.NotEmpty(view.Body!.Mistakes);
+        Assert.All(view.Body.Mistakes, m => Assert.Contains($" number {view.RowNumbers[m.RowId] - 1} was ", m.Text));
+    }
+
+    [Fact]
+    public void A_model_that_foresees_better_and_writes_worse_is_said_to_do_so()
+    {
+        Measured At(double value) => new(value, value, value);
+        Scores Of(double perplexity, double exact, double rouge, double chrf) => new(30, new Dictionary<Metric, Measured> { [Metric.Perplexity] = At(perplexity), [Metric.ExactMatch] = At(exact), [Metric.RougeL] = At(rouge), [Metric.Chrf] = At(chrf) }, null, []);
+        string Said(Scores ours, Scores theirs, double difference)
+        {
+            Baseline before = new("Base model before fine-tuning", "", theirs, At(difference));
+            return ReportSentences.Against(new("", "", Metric.Perplexity, 5, 1, "", "", new(1, 1, 1, 1, 1, 1, 1, 1, 1, 1), new(1, "", "", default, false, "", 1, null, null), "", 1, [], ours, [], [before], [], 0, null, new(1, 1, 1, []), 1, new("", "", "", "", "")) { WrittenRows = 30 }, before);
+        }
+        Assert.Equal("In perplexity the fine-tuned model does better than the base model before fine-tuning on this test part: 4.000 against 9.000, perplexity −5.000 for the fine-tuned model (95 % interval −5.000 to −5.000). In what it writes, on 30 answered test rows, the fine-tuned model is worse in ROUGE-L (0.1 against 0.2) and chrF (10 against 20), and better in exact match (0.05 against 0).",
+            Said(Of(4, 0.05, 0.1, 10), Of(9, 0, 0.2, 20), -5));
+        Assert.StartsWith("In perplexity the base model before fine-tuning does better than the fine-tuned model on this test part: 4.000 against 9.000,", Said(Of(9, 0.05, 0.1, 10), Of(4, 0, 0.2, 20), 5));
+        Assert.StartsWith("The fine-tuned model does better than the base model before fine-tuning on this test part:", Said(Of(4, 0, 0.2, 20), Of(9, 0, 0.1, 10), -5));
+    }
+
+    [Fact]
     public async Task Each_report_on_the_same_test_part_counts_as_a_look()
     {
         var run = await FinishedRun.Make(app, "Looks");
