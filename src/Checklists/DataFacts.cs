@@ -14,11 +14,13 @@ internal static class DataFacts
 
     internal static async Task<IReadOnlyList<Fact>> Quality(StudioDb db, ChecklistSubject subject, CancellationToken cancel)
     {
-        if (subject.Version is not { } version) return [Fact.Unmeasured("D5", "Labelled rows", "pass from 50", "our own", Import)];
+        var answers = Answers.Of(subject.Project.Task);
+        var name = char.ToUpperInvariant(answers.GivenRows[0]) + answers.GivenRows[1..];
+        if (subject.Version is not { } version) return [Fact.Unmeasured("D5", name, "pass from 50", "our own", Import)];
         var facts = new List<Fact>
         {
-            new("D5", "Labelled rows", $"{Say.Count(version.LabeledCount)} of {Say.Count(version.RowCount, "row")} in version {version.Number} carry {(subject.Project.Task is TextTask.Generation or TextTask.QuestionAnswering ? "an answer" : "a label")}; {Say.Count(version.RowCount - version.LabeledCount)} do not",
-                version.LabeledCount < 50 ? Block : version.LabeledCount < version.RowCount ? Warn : Pass, "block under 50 labelled rows, warn while rows are unlabelled", "deepchecks and Ludwig size checks; limit our own"),
+            new("D5", name, $"{Say.Count(version.LabeledCount)} of {Say.Count(version.RowCount, "row")} in version {version.Number} carry {answers.One}; {Say.Count(version.RowCount - version.LabeledCount)} do not",
+                version.LabeledCount < 50 ? Block : version.LabeledCount < version.RowCount ? Warn : Pass, $"block under 50 {answers.GivenRows}, warn while rows are {answers.Missing}", "deepchecks and Ludwig size checks; limit our own"),
         };
         var labels = subject.Project.Task is not (TextTask.Generation or TextTask.QuestionAnswering);
         if (subject.Project.Task is TextTask.SingleLabel or TextTask.TokenClassification) facts.Add(Smallest(subject));
@@ -27,10 +29,11 @@ internal static class DataFacts
         var share = version.RowCount == 0 ? 0 : (double)repeated / version.RowCount;
         facts.Add(new("D6", "Exact duplicates", $"{Say.Count(repeated)} of {Say.Count(version.RowCount, "row")} ({Say.Percent(share)}) {(repeated == 1 ? "repeats" : "repeat")} another row's text",
             share <= 0.01 ? Pass : share <= 0.05 ? Warn : Block, "pass up to 1 %, block above 5 %", "deepchecks DataDuplicates 0.05"));
-        if (labels) facts.Add(await Conflicts(db, version.Id, version.LabeledCount, cancel));
+        facts.Add(labels ? await Conflicts(db, version, answers, cancel)
+            : Fact.NotFor("D7", "Same text, different answers", subject.Project.Task == TextTask.Generation ? "a prompt may have several good answers" : "a question may have several right answers"));
         facts.Add(await Rejected(db, version.Id, cancel));
         // What no page reviews cannot be asked for.
-        if (!Answers.Of(subject.Project.Task).HasReview) return facts;
+        if (!answers.HasReview) return [.. facts, Fact.NotFor("D1b", $"{char.ToUpperInvariant(answers.Many[0])}{answers.Many[1..]} looked at by a person", $"the review is for single labels; look through the {answers.Many} in the file before it is uploaded")];
         var looked = await One(db, $"SELECT COUNT(DISTINCT RowId) AS Value FROM (SELECT d.RowId FROM Decisions d JOIN VersionRows v ON v.RowId = d.RowId AND v.VersionId = {version.Id} GROUP BY d.VersionId, d.RowId HAVING SUM(d.Kind = 'Label') > SUM(d.Kind = 'Undo'))", cancel);
         facts.Add(new("D1b", "Labels looked at by a person", $"{Say.Count(looked, "row")} of this version {(looked == 1 ? "has" : "have")} a decision from the review", looked >= 50 ? Pass : Warn, "pass from 50 reviewed rows", "our own, after the sample size of a label audit",
             looked >= 50 ? null : "Decide on rows in Review; a random sample of 50 already shows how good the labels are."));
@@ -39,10 +42,14 @@ internal static class DataFacts
 
     internal static async Task<IReadOnlyList<Fact>> Balance(StudioDb db, ChecklistSubject subject, CancellationToken cancel)
     {
-        if (subject.Project.Task is TextTask.Generation or TextTask.QuestionAnswering) return [Answered(subject)];
+        if (subject.Project.Task is TextTask.Generation or TextTask.QuestionAnswering) return
+        [
+            Answered(subject),
+            Fact.NotFor("D3", "Imbalance ratio", subject.Project.Task == TextTask.Generation ? "written answers belong to no classes, of which one could be rare" : "answers are places in a context and belong to no classes, of which one could be rare"),
+        ];
         const string ratio = "warn under 0.10, block when the label also has under 100 train rows";
         if (subject.Version is { } numbered && subject.Project.Task == TextTask.Regression)
-            return [new("D3n", "Values", $"{Say.Count(subject.Parts.Count(p => p.Train > 0), "range")} of values with about as many rows each are divided between the parts", Pass, "none", "our own"), await Conflicts(db, numbered.Id, numbered.LabeledCount, cancel)];
+            return [Fact.NotFor("D3", "Imbalance ratio", "numbers belong to no classes, of which one could be rare; the version's page shows how they are spread"), await Conflicts(db, numbered, Answers.Of(subject.Project.Task), cancel)];
         if (subject.Version is not { } version || subject.Labels.Count == 0) return [Fact.Unmeasured("D3", "Imbalance ratio", ratio, "evalml class imbalance check", Import)];
         int most = subject.Labels.Max(l => l.Count), named = subject.Labels.Sum(l => l.Count), labelled = Math.Max(1, version.LabeledCount);
         var least = subject.Labels.MinBy(l => l.Count)!;
@@ -54,7 +61,7 @@ internal static class DataFacts
             [
                 new("labels", "Spans of each type", $"{Say.Count(subject.Labels.Count, "type")}, from {Say.Count(least.Count)} (“{least.Name}”) to {Say.Count(most)} (“{subject.Labels.MaxBy(l => l.Count)!.Name}”) spans", least.Count >= 100 ? Pass : least.Count >= 5 ? Warn : Block, "pass from 100 spans of each type, block under 5", "limits as for labels of texts"),
                 new("D3", "Imbalance ratio", $"{Say.Score(worst)} for the rarest type “{least.Name}”, in spans (0.5 is perfect balance)", worst >= 0.10 ? Pass : Warn, "warn under 0.10", "evalml class imbalance check: 0.10"),
-                await Conflicts(db, version.Id, version.LabeledCount, cancel),
+                await Conflicts(db, version, Answers.Of(subject.Project.Task), cancel),
             ];
         // A row may bear several labels, and then the shares of all labels together are more than the whole.
         var even = (double)named / labelled / subject.Labels.Count;
@@ -69,7 +76,7 @@ internal static class DataFacts
                 subject.Project.Metric == Metric.MacroF1 || smallest >= 0.5 * even ? Pass : Warn, "warn for another metric than macro-F1 when the rarest label has under half an even share", "Google's guide on imbalanced data; limit our own")
             : new("D3c", "The metric suits the balance", $"The project's metric is {(subject.Project.Metric == Metric.MacroF1 ? "macro-F1, which counts every label the same" : "accuracy, which hides rare labels")}",
                 subject.Project.Metric == Metric.MacroF1 || smallest >= 0.5 * even ? Pass : smallest < 0.1 * even ? Block : Warn, "warn for accuracy when the rarest label has under half an even share", "Google's guide on imbalanced data; limit our own"),
-            await Conflicts(db, version.Id, version.LabeledCount, cancel),
+            await Conflicts(db, version, Answers.Of(subject.Project.Task), cancel),
         ];
     }
 
@@ -92,15 +99,15 @@ internal static class DataFacts
         return new("D4", subject.HasSpans ? "Train rows of the rarest kind" : "Train rows of the rarest label", subject.HasSpans ? $"{Say.Count(least.Train)} of the kind “{least.Name}”, which is the rarest type in the text" : $"{Say.Count(least.Train)} for “{least.Name}”", least.Train >= 100 ? Pass : least.Train >= 5 ? Warn : Block, threshold, source);
     }
 
-    private static async Task<Fact> Conflicts(StudioDb db, int versionId, int labelled, CancellationToken cancel)
+    private static async Task<Fact> Conflicts(StudioDb db, DatasetVersion version, Answers answers, CancellationToken cancel)
     {
         var rows = await One(db, $"""
             SELECT COALESCE(SUM(n), 0) AS Value FROM (
               SELECT COUNT(*) AS n FROM VersionRows v JOIN Rows r ON r.Id = v.RowId
-              WHERE v.VersionId = {versionId} AND v.Label IS NOT NULL GROUP BY r.TextKey HAVING COUNT(DISTINCT v.Label) > 1)
+              WHERE v.VersionId = {version.Id} AND v.Label IS NOT NULL GROUP BY r.TextKey HAVING COUNT(DISTINCT v.Label) > 1)
             """, cancel);
-        var share = labelled == 0 ? 0 : (double)rows / labelled;
-        return new("D7", "Same text, different labels", $"{Say.Count(rows, "row")} ({Say.Percent(share)}) {(rows == 1 ? "shares its" : "share their")} text with a row that is labelled otherwise",
+        var share = version.LabeledCount == 0 ? 0 : (double)rows / version.LabeledCount;
+        return new("D7", $"Same text, different {answers.Many}", $"{Say.Count(rows, "row")} ({Say.Percent(share)}) {(rows == 1 ? "shares its" : "share their")} text with a row that {(answers.IsLabel ? "is labelled otherwise" : $"has another {answers.One.Split(' ')[^1]}")}",
             rows == 0 ? Pass : share <= 0.01 ? Warn : Block, "pass at 0, block above 1 %", "deepchecks ConflictingLabels 0");
     }
 

@@ -1,12 +1,15 @@
 namespace FineTuneStudio.Checklists;
 
-public enum FactState { Pass, Warn, Block, NotMeasured }
+public enum FactState { Pass, Warn, Block, NotMeasured, DoesNotApply }
 
 /// One measured thing beside a do or don't, with the thresholds it was held against and where they come from.
 public sealed record Fact(string Id, string Name, string Value, FactState State, string Threshold, string Source, string? HowToMeasure = null)
 {
     public static Fact Unmeasured(string id, string name, string threshold, string source, string howToMeasure) =>
         new(id, name, "Not measured", FactState.NotMeasured, threshold, source, howToMeasure);
+
+    /// A thing that has no meaning for the project's task; why is the rest of a sentence.
+    public static Fact NotFor(string id, string name, string why) => new(id, name, why, FactState.DoesNotApply, "", "");
 }
 
 public sealed record GivenAnswer(long Id, Verdict Verdict, string Reason, string By, DateTime At);

@@ -62,7 +62,7 @@ internal static class RunFacts
         var covered = knobs.Where(k => done.Select(d => k.Of(d.Recipe)).Distinct().Count() >= 3).Select(k => k.Name).ToList();
         var seeds = done.Where(d => d.BaseModelId == run.BaseModelId && d.Recipe with { Seed = 0 } == recipe with { Seed = 0 }).Select(d => d.Recipe.Seed).Distinct().Count();
         var standard = RunRecipe.For(subject.Project.Metric);
-        var changed = RunRecipe.Fields.Where(f => !f.Get(recipe).Equals(f.Get(standard))).Select(f => $"{f.Label} {f.Text(f.Get(recipe))} (default {f.Text(f.Get(standard))})").ToList();
+        var changed = RunRecipe.Fields.Where(f => !f.Get(recipe).Equals(f.Get(standard))).Select(f => $"{f.Label} {RecipeText.Of(f, f.Get(recipe))} (default {RecipeText.Of(f, f.Get(standard))})").ToList();
         return (
         [
             new("H1", "Distinct recipes tried", $"{Say.Count(distinct, "finished run")} with {(distinct == 1 ? "its" : "their")} own recipe on version {version.Number}", distinct >= 11 ? Pass : distinct >= 2 ? Warn : Block, trials, "Optuna's TPE draws 10 at random first"),

@@ -36,7 +36,7 @@ internal static class ValidationFacts
 
     internal static async Task<IReadOnlyList<Fact>> NotSkipped(StudioDb db, ChecklistSubject subject, CancellationToken cancel)
     {
-        const string sizes = "pass when the 95 % half-width of a share is at most 3 points (1,067 rows), block above 10 (97 rows)";
+        const string sizes = "pass from 1,068 rows, block under 97: so many make a share of them known to ± 3 and to ± 10 points";
         if (subject.Split is not { } split) return [Fact.Unmeasured("V1", "Train, validation and test exist", "block without validation rows", "arithmetic", MakeSplit), Fact.Unmeasured("V2", "The test part is large enough", sizes, "Wilson interval", MakeSplit)];
         int train = subject.TrainRows, validation = subject.ValidationRows, test = subject.TestRows;
         var half = test == 0 ? 1 : 1.96 * Math.Sqrt(0.25 / test);
@@ -46,21 +46,42 @@ internal static class ValidationFacts
             WHERE h.SplitId = {split.Id} AND h.Part <> 'Train' AND hr.TextKey IN
               (SELECT r.TextKey FROM SplitRows t JOIN Rows r ON r.Id = t.RowId WHERE t.SplitId = {split.Id} AND t.Part = 'Train')
             """, cancel) : await Sharing(db, split.Id, answers, cancel);
+        return
+        [
+            new("V1", "Train, validation and test exist", $"Split {split.Number}: {Say.Count(train)} train, {Say.Count(validation)} validation, {Say.Count(test, "test row")}", validation == 0 || train == 0 ? Block : test == 0 ? Warn : Pass, "block without validation rows, warn without test rows", "arithmetic"),
+            new("V2", "The test part is large enough", test == 0 ? "There is no test row" : $"{Say.Count(test, "test row")}; {Known(subject.Project.Task, half)}", half <= 0.03 ? Pass : half <= 0.10 ? Warn : Block, sizes, "Wilson interval; deepchecks 100 test rows"),
+            new("V5", $"No {answers.Together} on both sides", $"{Say.Count(leaked, "held-out row")} {(leaked == 1 ? "has" : "have")} the same {answers.Together} as a train row{(answers.HasPairs ? "; where rows are pairs, their first texts are compared" : "")}", leaked == 0 ? Pass : Block, "block above 0", "deepchecks index leakage 0"),
+            .. Shares(subject),
+        ];
+    }
+
+    /// Only where a metric is a share of rows does their number alone say how well it is known.
+    private static string Known(TextTask task, double half) => task switch
+    {
+        TextTask.SingleLabel or TextTask.MultiLabel or TextTask.QuestionAnswering => $"a share of them, such as accuracy or exact match, is known to ± {Say.Number(Math.Round(half * 100, 1))} points",
+        _ => "its metrics are no shares of rows, so how well they are known is in the intervals of the report",
+    };
+
+    /// Whether train and test are alike in what their answers are.
+    private static IReadOnlyList<Fact> Shares(ChecklistSubject subject)
+    {
+        var task = subject.Project.Task;
+        var why = task switch
+        {
+            TextTask.Regression => "a number need not have been in the train rows for the model to answer it",
+            TextTask.Generation => "written answers belong to no classes",
+            _ => "answers are places in a context and belong to no classes",
+        };
+        const string same = "Train and test have the same labels in the same shares", trained = "Every test label was trained on";
+        if (task is TextTask.Generation or TextTask.QuestionAnswering) return [Fact.NotFor("V9", same, why), Fact.NotFor("V10", trained, why)];
         var unseen = subject.Parts.Where(p => p.Train == 0 && p.Test > 0).Select(p => p.Name).ToList();
         var drift = CramerV(subject.Parts);
-        IReadOnlyList<Fact> facts =
+        return
         [
-            new("V1", "Train, validation and test exist", $"Split {split.Number}: {Say.Count(train)} train, {Say.Count(validation)} validation, {Say.Count(test)} test rows", validation == 0 || train == 0 ? Block : test == 0 ? Warn : Pass, "block without validation rows, warn without test rows", "arithmetic"),
-            new("V2", "The test part is large enough", test == 0 ? "There is no test row" : $"With {Say.Count(test, "test row")} a share is known to ± {Say.Number(Math.Round(half * 100, 1))} points", half <= 0.03 ? Pass : half <= 0.10 ? Warn : Block, sizes, "Wilson interval; deepchecks 100 test rows"),
-            new("V5", $"No {answers.Together} on both sides", $"{Say.Count(leaked, "held-out row")} {(leaked == 1 ? "has" : "have")} the same {answers.Together} as a train row{(answers.HasPairs ? "; where rows are pairs, their first texts are compared" : "")}", leaked == 0 ? Pass : Block, "block above 0", "deepchecks index leakage 0"),
-            .. subject.Project.Task is TextTask.Generation or TextTask.QuestionAnswering ? Array.Empty<Fact>() :
-            [
-                new("V9", subject.Project.Task == TextTask.Regression ? "Train and test have the same ranges of values in the same shares" : "Train and test have the same labels in the same shares", $"Cramér's V {Say.Score(drift)} (0 is the same)", drift < 0.15 ? Pass : drift <= 0.3 ? Warn : Block, "pass under 0.15, block above 0.3", "deepchecks label drift 0.15"),
-                new("V10", "Every test label was trained on", unseen.Count == 0 ? "Yes" : $"{Say.Count(unseen.Count, "label")} in the test part {(unseen.Count == 1 ? "has" : "have")} no train row: {string.Join(", ", unseen.Take(5))}", unseen.Count == 0 ? Pass : Block, "block above 0", "deepchecks new label 0"),
-            ],
+            new("V9", task == TextTask.Regression ? "Low and high numbers are spread alike over train and test" : same, $"Cramér's V {Say.Score(drift)} (0 is the same)", drift < 0.15 ? Pass : drift <= 0.3 ? Warn : Block, "pass under 0.15, block above 0.3", "deepchecks label drift 0.15"),
+            task == TextTask.Regression ? Fact.NotFor("V10", trained, why)
+                : new("V10", trained, unseen.Count == 0 ? "Yes" : $"{Say.Count(unseen.Count, "label")} in the test part {(unseen.Count == 1 ? "has" : "have")} no train row: {string.Join(", ", unseen.Take(5))}", unseen.Count == 0 ? Pass : Block, "block above 0", "deepchecks new label 0"),
         ];
-        // A range of values is no label that could be missing.
-        return subject.Project.Task == TextTask.Regression ? [.. facts.SkipLast(1)] : facts;
     }
 
     /// Held-out rows that share with a train row what a split keeps together.

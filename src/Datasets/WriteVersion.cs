@@ -2,6 +2,7 @@ using System.Data;
 using System.Data.Common;
 using System.Globalization;
 using FineTuneStudio.Projects;
+using FineTuneStudio.Ui;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
 
@@ -103,7 +104,7 @@ public sealed class WriteVersion(IDbContextFactory<StudioDb> databases, ReceiveF
         db.Events.Add(new ProjectEvent
         {
             ProjectId = import.ProjectId, UserId = import.CreatedById, At = version.CreatedAt, Href = $"/p/{import.ProjectId}/data/{number}",
-            Text = string.Create(CultureInfo.InvariantCulture, $"imported {accepted:N0} rows as version {number}") + (rejected > 0 ? string.Create(CultureInfo.InvariantCulture, $"; {rejected:N0} were rejected") : ""),
+            Text = $"imported {Say.Count(accepted, "row")} as version {number}" + (rejected > 0 ? $"; {Say.Count(rejected, "was rejected", "were rejected")}" : ""),
         });
         await db.SaveChangesAsync(cancel);
         await db.Imports.Where(i => i.Id == import.Id).ExecuteUpdateAsync(s => s.SetProperty(i => i.State, ImportState.Imported)

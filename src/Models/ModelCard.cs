@@ -1,5 +1,6 @@
 using System.Text;
 using FineTuneStudio.BaseModels;
+using FineTuneStudio.Datasets;
 using FineTuneStudio.Engine.Generation;
 using FineTuneStudio.Engine.Models;
 using FineTuneStudio.Engine.Training;
@@ -56,8 +57,8 @@ internal static class ModelCard
         Line();
         Line("## Data and training");
         Line();
-        Line($"- Data version {view.Version}, {(view.Project.Task == TextTask.TokenClassification ? $"{Say.Count(view.Labels.Sum(l => l.Count), "labelled span")} in " : "")}{Say.Count(view.LabelledRows, view.Project.Task == TextTask.Generation ? "answered row" : "labelled row")}.");
-        if (view.Report is { } used) Line($"- Split {used.Data.Split}, seed {used.Data.Seed}: {Say.Count(used.Data.Train)} train, {Say.Count(used.Data.Validation)} validation, {Say.Count(used.Data.Test)} test rows.");
+        Line($"- Data version {view.Version}, {(view.Project.Task == TextTask.TokenClassification ? $"{Say.Count(view.Labels.Sum(l => l.Count), "labelled span")} in " : "")}{(Answers.Of(view.Project.Task) is { IsLabel: false } given ? $"{Say.Count(view.LabelledRows, "row")} with {given.One}" : Say.Count(view.LabelledRows, "labelled row"))}.");
+        if (view.Report is { } used) Line($"- Split {used.Data.Split}, seed {used.Data.Seed}: {Say.Count(used.Data.Train)} train, {Say.Count(used.Data.Validation)} validation, {Say.Count(used.Data.Test, "test row")}.");
         Line($"- Base model: {One(view.Base.Name)} ({view.Base.Architecture}, {Say.Count(view.Base.Parameters)} parameters), from {One(view.Base.Source)}; origin {view.Base.Origin.ToString().ToLowerInvariant()}{(view.Base.Origin == ModelOrigin.Pretrained ? "" : ", so it does not count as pretrained")}; licence {(view.Base.License is { } says ? One(says) : "not stated")}.");
         Line($"- Method: {Method(view, recipe)}");
         if (adapter) Line($"- Weights: adapter_model.safetensors in F32, {Alone(view)}");

@@ -4,6 +4,7 @@ using FineTuneStudio.Projects;
 using FineTuneStudio.Reports;
 using FineTuneStudio.Review;
 using FineTuneStudio.Runs;
+using FineTuneStudio.Ui;
 using Microsoft.EntityFrameworkCore;
 
 namespace FineTuneStudio.Shell;
@@ -36,6 +37,7 @@ public sealed class Road(IDbContextFactory<StudioDb> databases, ProjectAccess ac
         var pass = await access.Require(projectId, Permission.ViewProject, cancel);
         await using var db = await databases.CreateDbContextAsync(cancel);
         var at = $"/p/{projectId}";
+        var answers = Answers.Of(pass.Project.Task);
         var version = await db.Versions.AsNoTracking().Where(v => v.ProjectId == projectId).OrderByDescending(v => v.Number).FirstOrDefaultAsync(cancel);
         var split = await db.Splits.AsNoTracking().Where(s => s.ProjectId == projectId).OrderByDescending(s => s.Number).FirstOrDefaultAsync(cancel);
         var splitVersion = split is null ? null : await db.Versions.AsNoTracking().SingleAsync(v => v.Id == split.VersionId, cancel);
@@ -53,8 +55,8 @@ public sealed class Road(IDbContextFactory<StudioDb> databases, ProjectAccess ac
         var stops = new List<Stop>
         {
             version is null
-                ? new("Data", $"{at}/data", StopState.Next, "Nothing uploaded yet: bring a CSV, TSV or JSONL file with texts and labels.")
-                : new("Data", $"{at}/data", StopState.Done, $"Version {version.Number}: {version.RowCount:N0} rows, {version.LabeledCount:N0} labelled."),
+                ? new("Data", $"{at}/data", StopState.Next, $"Nothing uploaded yet: bring a CSV, TSV or JSONL file with {answers.TextRole.ToLowerInvariant()}s and {answers.Many}.")
+                : new("Data", $"{at}/data", StopState.Done, $"Version {version.Number}: {Say.Count(version.RowCount, "row")}, {Say.Count(version.LabeledCount)} {(answers.IsLabel ? "labelled" : $"with {answers.One}")}."),
             ReviewStop(at, version, decided),
             version is null ? new("Split", $"{at}/split", StopState.Blocked, "Needs data first.")
                 : split is null ? new("Split", $"{at}/split", StopState.Next, "Divide the rows into train, validation and a locked test part.")
@@ -97,9 +99,9 @@ public sealed class Road(IDbContextFactory<StudioDb> databases, ProjectAccess ac
         var href = $"{at}/review/{version.Number}";
         var unlabelled = version.RowCount - version.LabeledCount;
         if (version.LabeledCount == 0) return new("Review", href, StopState.Next, $"No row has a label yet: {version.RowCount:N0} wait for one.");
-        if (version.Kind == VersionKind.Review && decided == 0) return new("Review", href, StopState.Done, unlabelled == 0 ? "Reviewed and frozen." : $"Reviewed and frozen; {unlabelled:N0} rows stay without a label.");
-        if (decided > 0) return new("Review", href, StopState.Open, $"{decided:N0} of {version.RowCount:N0} rows looked at; freeze them into a version when you are done.");
-        return new("Review", href, StopState.Open, unlabelled == 0 ? "Recommended: look through the labels before they are trusted." : $"Recommended: {unlabelled:N0} rows have no label, and nobody has looked through the others.");
+        if (version.Kind == VersionKind.Review && decided == 0) return new("Review", href, StopState.Done, unlabelled == 0 ? "Reviewed and frozen." : $"Reviewed and frozen; {Say.Count(unlabelled, "row stays", "rows stay")} without a label.");
+        if (decided > 0) return new("Review", href, StopState.Open, $"{Say.Count(decided)} of {Say.Count(version.RowCount, "row")} looked at; freeze them into a version when you are done.");
+        return new("Review", href, StopState.Open, unlabelled == 0 ? "Recommended: look through the labels before they are trusted." : $"Recommended: {Say.Count(unlabelled, "row has", "rows have")} no label, and nobody has looked through the others.");
     }
 
     private static async Task<string> WhoSigns(StudioDb db, string projectId, string builtBy, string? launchedBy, CancellationToken cancel)

@@ -89,15 +89,26 @@ public sealed class MeasureStepTests(StudioFixture app) : IClassFixture<StudioFi
     public void What_does_not_fit_says_what_to_change()
     {
         var cost = new DryRunResult(1, 2, 64, 1, 100, PeakMemoryBytes: 8L << 30, BestCheckpointBytes: 1L << 30, LastCheckpointBytes: 3L << 30, MeasuredRows: 4);
-        Assert.Empty(WhatFits.Advice(Quick, new(cost, 16L << 30, 16L << 30)));
+        Assert.Empty(WhatFits.Advice(Quick, new(cost, 16L << 30, 16L << 30), TextTask.SingleLabel));
         Assert.Equal([
             "Halve the batch size to 4 and double the accumulated batches to 2: each step still learns from 8 rows, in about half the memory of a batch.",
             "Turn on activation checkpointing: each block is computed again for its gradients instead of being kept, the same run in less memory with slower steps.",
-            "Set max length to 32: the longest batch has 64 tokens, and longer texts are then cut.",
+            "Set max length to 32: the longest batch has 64 tokens. A longer text is then cut at its end.",
             "Train fewer layers, or adapters by LoRA: gradients and the optimizer's state are kept only for those that train.",
-        ], WhatFits.Advice(Quick, new(cost, 4L << 30, 16L << 30)));
+        ], WhatFits.Advice(Quick, new(cost, 4L << 30, 16L << 30), TextTask.SingleLabel));
         Assert.Equal(["Free 2 GiB on the server's disk, for example by removing the folders of old runs' models that nobody uses."],
-            WhatFits.Advice(Quick with { TrainableLayers = TrainableLayers.HeadOnly }, new(cost, null, 5L << 30)));
-        Assert.DoesNotContain(WhatFits.Advice(Quick with { Method = TrainingMethod.Lora }, new(cost, 4L << 30, 16L << 30)), a => a.StartsWith("Train fewer layers"));
+            WhatFits.Advice(Quick with { TrainableLayers = TrainableLayers.HeadOnly }, new(cost, null, 5L << 30), TextTask.SingleLabel));
+        Assert.DoesNotContain(WhatFits.Advice(Quick with { Method = TrainingMethod.Lora }, new(cost, 4L << 30, 16L << 30), TextTask.SingleLabel), a => a.StartsWith("Train fewer layers"));
+    }
+
+    [Theory]
+    [InlineData(TextTask.Generation, "the beginning of the prompt is then cut")]
+    [InlineData(TextTask.QuestionAnswering, "is then read in more windows")]
+    [InlineData(TextTask.TokenClassification, "only the beginning is then learned")]
+    [InlineData(TextTask.Regression, "of a pair, the longer text loses its end first")]
+    public void A_shorter_max_length_is_advised_with_what_it_does_to_the_texts_of_the_task(TextTask task, string happens)
+    {
+        var cost = new DryRunResult(1, 2, 64, 1, 100, PeakMemoryBytes: 8L << 30, BestCheckpointBytes: 1L << 30, LastCheckpointBytes: 3L << 30, MeasuredRows: 4);
+        Assert.Contains(happens, Assert.Single(WhatFits.Advice(Quick, new(cost, 4L << 30, 16L << 30), task), a => a.StartsWith("Set max length to 32: ")));
     }
 }
