@@ -82,7 +82,7 @@ public static class PreFlight
         if (recipe.Schedule == Schedule.OneCycle && plan.WarmupSteps == 0)
             add(Severity.Warn, "one-cycle-without-rise", "WarmupRatio", $"The one-cycle schedule rises during warm-up, and warm-up is 0, so the rate only falls; a warm-up of 0.3 is usual for it.");
         if (facts.Task is not (TextTask.Generation or TextTask.Regression or TextTask.QuestionAnswering) && facts.TrainRows < 8 * facts.Labels)
-            add(Severity.Warn, "few-rows-per-label", null, $"There are {Count(facts.TrainRows, "train row")} for {facts.Labels} labels, fewer than 8 a label on average; expect weak scores on rare labels.");
+            add(Severity.Warn, "few-rows-per-label", null, $"There are {Count(facts.TrainRows, "train row")} for {Count(facts.Labels, "label")}, fewer than 8 a label on average; expect weak scores on rare labels.");
     }
 
     private static void CheckLengths(RunRecipe recipe, PreFlightFacts facts, Report add)
@@ -229,7 +229,7 @@ public static class PreFlight
         if (facts.ValidationRows == 0)
             add(Severity.Block, "no-validation-rows", "EvaluationsPerEpoch", $"There are no validation rows, so the {plan.EvaluationSteps.Count} planned evaluations cannot be done; give validation a share of the split, or set evaluations per epoch to 0.");
         else if (facts.Task != TextTask.Regression && facts.ValidationRows < 2 * facts.Labels)
-            add(Severity.Warn, "small-validation", null, $"Validation has {Count(facts.ValidationRows, "row")} for {facts.Labels} labels; its numbers will jump about, and so will the choice of the best checkpoint.");
+            add(Severity.Warn, "small-validation", null, $"Validation has {Count(facts.ValidationRows, "row")} for {Count(facts.Labels, "label")}; its numbers will jump about, and so will the choice of the best checkpoint.");
         if (recipe.EvaluationsPerEpoch > plan.StepsPerEpoch)
             add(Severity.Warn, "more-evaluations-than-steps", "EvaluationsPerEpoch", $"{recipe.EvaluationsPerEpoch} evaluations per epoch were asked for but an epoch has only {Count(plan.StepsPerEpoch, "step")}; the run evaluates after each step and no more often.");
         var evaluations = plan.EvaluationSteps.Count;

@@ -226,6 +226,8 @@ public sealed class LabelSetsAndNumbersJourneyTests(StudioFixture app, Browser b
             // Charts follow a new width a moment later.
             await page.WaitForTimeoutAsync(700);
             Assert.True(await page.EvaluateAsync<bool>("() => document.documentElement.scrollWidth <= window.innerWidth"), $"{name} is wider than {width}");
+            // A legend cuts what is wider than its box.
+            await page.WaitForFunctionAsync("() => [...document.querySelectorAll('.legend .legendtext')].every(t => t.getBoundingClientRect().right <= t.closest('.legend').querySelector('.bg').getBoundingClientRect().right + 1)");
             if (Environment.GetEnvironmentVariable("LOOK") is not { } folder) continue;
             await page.ScreenshotAsync(new() { Path = Path.Combine(folder, $"{name}-{width}.png"), FullPage = true });
             await page.Locator("#dark").ClickAsync();
