@@ -50,6 +50,7 @@ app.UseAntiforgery();
 app.MapShell();
 app.MapAccounts();
 app.MapDatasets();
+app.MapSplits();
 app.MapBaseModels();
 app.MapRuns();
 app.MapModels();

@@ -11,6 +11,15 @@ namespace FineTuneStudio.Splits;
 /// A row's key is of what keeps it with others, Texts holds that of its whole text.
 internal sealed record LabelledRows(StratifiedSplit.Row[] Rows, UInt128[] Texts, string[] Labels, int Unlabelled, Answers Answers)
 {
+    /// Places of the rows whose text occurs with more than one label: those of a text together, texts in the order in which they first occur.
+    internal IReadOnlyList<int> Conflicting()
+    {
+        var (first, conflicting) = (new Dictionary<UInt128, int>(Rows.Length), new HashSet<UInt128>());
+        for (var i = 0; i < Rows.Length; i++)
+            if (!first.TryAdd(Texts[i], i) && Rows[first[Texts[i]]].Label != Rows[i].Label) conflicting.Add(Texts[i]);
+        return [.. Enumerable.Range(0, Rows.Length).Where(i => conflicting.Contains(Texts[i])).OrderBy(i => first[Texts[i]])];
+    }
+
     internal static async Task<LabelledRows> Read(StudioDb db, int versionId, Answers answers, CancellationToken cancel)
     {
         await db.Database.OpenConnectionAsync(cancel);

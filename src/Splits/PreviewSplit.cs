@@ -37,7 +37,11 @@ public sealed class PreviewSplit(IDbContextFactory<StudioDb> databases, ProjectA
     public sealed record Choice(int Number, string Note, int RowCount, int LabeledCount, DateTime CreatedAt);
 
     /// Refusal says why this cannot be split at all; Warnings what a person should know before freezing.
-    public sealed record Result(int VersionNumber, IReadOnlyList<LabelParts> Labels, string? Refusal, IReadOnlyList<string> Warnings, int Unlabelled, int KeptTogether, int SharingPart, string Hash);
+    public sealed record Result(int VersionNumber, IReadOnlyList<LabelParts> Labels, string? Refusal, IReadOnlyList<string> Warnings, int Unlabelled, int KeptTogether, int SharingPart, string Hash)
+    {
+        /// Rows whose text occurs with more than one label.
+        public int Conflicting { get; init; }
+    }
 
     // A version never changes, so the rows read for one preview serve the next one of the same page.
     private (int VersionId, LabelledRows Rows)? read;

@@ -18,13 +18,10 @@ internal sealed record SplitPlan(LabelledRows Rows, SplitPart[] Parts, PreviewSp
         for (var i = 0; i < parts.Length; i++) counts[data.Rows[i].Label, (int)parts[i]]++;
         var labels = data.Labels.Select((name, l) => new LabelParts(name, counts[l, 0], counts[l, 1], counts[l, 2])).ToList();
 
-        var firstLabel = new Dictionary<UInt128, int>(data.Rows.Length);
-        var conflicting = new HashSet<UInt128>();
-        for (var i = 0; i < data.Rows.Length; i++)
-            if (!firstLabel.TryAdd(data.Texts[i], data.Rows[i].Label) && firstLabel[data.Texts[i]] != data.Rows[i].Label) conflicting.Add(data.Texts[i]);
+        var (texts, conflicting) = (data.Texts.Distinct().Count(), data.Conflicting());
         var warnings = new List<string>();
         if (conflicting.Count > 0)
-            warnings.Add(Say($"{Texts(conflicting.Count)} with different {data.Answers.Many} ({data.Texts.Count(conflicting.Contains):N0} rows). The rows of such a text stay in one part, but {(data.Answers.IsLabel ? "at least one of them is labelled wrongly" : $"a model gives them all the same answer")}: {(data.Answers.HasReview ? "settle them in the review" : "correct them in the file and upload it again")} first."));
+            warnings.Add(Say($"{Texts(conflicting.Select(i => data.Texts[i]).Distinct().Count())} with different {data.Answers.Many} ({conflicting.Count:N0} rows). The rows of such a text stay in one part, but {(data.Answers.IsLabel ? "at least one of them is labelled wrongly" : $"a model gives them all the same answer")}: {(data.Answers.HasReview ? "settle them in the review" : "correct them in the file and upload it again")} first."));
         if (labels.Where(l => l.Total < 3).ToList() is { Count: > 0 } rare)
             warnings.Add(Say($"Too rare to be in every part, with fewer than 3 rows: {Names(rare)}. They stay whole in the training part, so nothing will be known about how well they are recognised."));
         if (labels.Where(l => l.Total >= 3 && (l.Train == 0 || l.Validation == 0 || l.Test == 0)).ToList() is { Count: > 0 } lumped)
@@ -34,7 +31,7 @@ internal sealed record SplitPlan(LabelledRows Rows, SplitPart[] Parts, PreviewSp
             warnings.Add(Say($"The rows have only {groups:N0} different {shared}s, and rows with the same {shared} stay together: {astray}. Add rows with other {shared}s."));
         if (data.Unlabelled > 0)
             warnings.Add(Say($"{RowsWords(data.Unlabelled)} without {data.Answers.One} {(data.Unlabelled == 1 ? "is" : "are")} left out. {(data.Answers.HasReview ? $"Label {(data.Unlabelled == 1 ? "it" : "them")} in the review and freeze a new version" : $"Answer {(data.Unlabelled == 1 ? "it" : "them")} in the file and upload the file again")} to use {(data.Unlabelled == 1 ? "it" : "them")}."));
-        return new(data, parts, new(version.Number, labels, null, warnings, data.Unlabelled, data.Rows.Length - firstLabel.Count, firstLabel.Count - groups, HashOf(version.ContentHash, data.Rows, parts)));
+        return new(data, parts, new(version.Number, labels, null, warnings, data.Unlabelled, data.Rows.Length - texts, texts - groups, HashOf(version.ContentHash, data.Rows, parts)) { Conflicting = conflicting.Count });
     }
 
     /// The parts that are more than 5 points away from their shares.

@@ -64,7 +64,26 @@ public sealed class FreezeSplitTests(StudioFixture app) : IClassFixture<StudioFi
             "Too rare to be in every part, with fewer than 3 rows: “rare” (2). They stay whole in the training part, so nothing will be known about how well they are recognised.",
             "Not in every part, because their rows repeat too few different texts: “lump” (3). Add examples that are worded differently.",
         ], preview.Warnings);
-        Assert.Equal(3, preview.KeptTogether);
+        Assert.Equal((3, 2), (preview.KeptTogether, preview.Conflicting));
+    }
+
+    [Fact]
+    public async Task Rows_of_a_text_with_two_labels_are_listed_with_their_numbers_and_a_locked_one_keeps_its_label()
+    {
+        var owner = await app.NewPerson();
+        await app.NewVersion(await app.NewProject(owner), Rows.Of(("a", 5), ("b", 5)));
+        var project = await app.NewProject(owner);
+        var version = await app.NewVersion(project, [("Same text", "a"), ("Other text", "b"), .. Rows.Of(("a", 20), ("b", 20)), ("same  text", "b"), ("other text", "b"), ("=late", "a"), ("=late", "b")]);
+        Task<IReadOnlyList<ListConflicts.Row>> First() => owner.Do<ListConflicts, IReadOnlyList<ListConflicts.Row>>(l => l.First(project.Id, version.Number));
+        Assert.Equal([new(1, "Same text", "a"), new(43, "same  text", "b"), new(45, "=late", "a"), new(46, "=late", "b")], await First());
+        using var csv = new MemoryStream();
+        Assert.True(await owner.Do<ListConflicts, bool>(l => l.Download(project.Id, version.Number, () => csv)));
+        Assert.Equal("row,text,answer\r\n1,\"Same text\",\"a\"\r\n43,\"same  text\",\"b\"\r\n45,\"'=late\",\"a\"\r\n46,\"'=late\",\"b\"\r\n", System.Text.Encoding.UTF8.GetString(csv.ToArray()).TrimStart('\uFEFF'));
+        Assert.False(await owner.Do<ListConflicts, bool>(l => l.Download(project.Id, 99, () => csv)));
+
+        var split = await Freeze(owner, project, new() { VersionNumber = version.Number });
+        await using (var db = app.Db) await db.SplitRows.Where(r => r.SplitId == split.Id).ExecuteUpdateAsync(u => u.SetProperty(r => r.Part, SplitPart.Test));
+        Assert.All(await First(), row => Assert.Null(row.Answer));
     }
 
     [Fact]

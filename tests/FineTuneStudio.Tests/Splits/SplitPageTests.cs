@@ -19,6 +19,9 @@ public sealed class SplitPageTests(StudioFixture app, Browser browser) : IClassF
         var preview = page.GetByRole(AriaRole.Region, new() { Name = "Preview of the split by label" });
         await Assertions.Expect(preview.GetByRole(AriaRole.Row, new() { Name = "delivery 161 20 20 201" })).ToBeVisibleAsync();
         await Assertions.Expect(page.GetByText("“rare” (2)")).ToBeVisibleAsync();
+        var conflicts = page.GetByRole(AriaRole.Region, new() { Name = "Rows of texts with different labels" });
+        await Assertions.Expect(conflicts.GetByRole(AriaRole.Row, new() { Name = "313 Same text delivery" })).ToBeVisibleAsync();
+        await Assertions.Expect(conflicts.GetByRole(AriaRole.Row, new() { Name = "314 same text payment" })).ToBeVisibleAsync();
 
         // Train moves with its handle from the keyboard, the others with their numbers; they always make 100.
         await page.GetByLabel("Where train ends and validation begins, in per cent").PressAsync("ArrowLeft");
