@@ -17,7 +17,7 @@ public static class FineTune
     /// Runs a job on the calling thread and reports as it goes. Writes OutputFolder/best, a complete Hugging Face folder, and
     /// OutputFolder/last, from which the run can go on.
     /// </summary>
-    /// <param name="stop">Asked before each step and each batch of an evaluation. Stop evaluates, keeps the best checkpoint and
+    /// <param name="stop">Asked before each step and each batch of an evaluation or of kept features. Stop evaluates, keeps the best checkpoint and
     /// returns; Cancel returns at once.</param>
     /// <param name="cancel">For a process that is going down: saves OutputFolder/last and throws <see cref="OperationCanceledException"/>.
     /// Amid an evaluation nothing is saved, because a run that goes on from there would miss it: it goes on from the checkpoint before.</param>
@@ -115,7 +115,11 @@ public static class FineTune
                 foreach (var folder in new[] { Last, Best }.Where(Directory.Exists)) Directory.Delete(folder, recursive: true);
             // A run that had ended with early stopping before it was interrupted has nothing left to do.
             if (Impatient) return End(FineTuneOutcome.StoppedEarly);
-            if (!KeepFeatures()) return End(FineTuneOutcome.Cancelled);
+            switch (KeepFeatures())
+            {
+                case StopRequest.Stop: return Stopped();
+                case StopRequest.Cancel: return End(FineTuneOutcome.Cancelled);
+            }
 
             var evaluations = plan.EvaluationSteps.ToHashSet();
             IReadOnlyList<int[]> batches = [];
@@ -125,9 +129,7 @@ public static class FineTune
             {
                 switch (cancel.IsCancellationRequested ? StopRequest.Cancel : stop())
                 {
-                    case StopRequest.Stop:
-                        var isDue = state.Step > 0 && plan.EvaluationSteps.Count > 0 && !evaluations.Contains(state.Step);
-                        return End(isDue && !Evaluate() ? FineTuneOutcome.Cancelled : FineTuneOutcome.StoppedByPerson);
+                    case StopRequest.Stop: return Stopped();
                     case StopRequest.Cancel:
                         if (!cancel.IsCancellationRequested) return End(FineTuneOutcome.Cancelled);
                         if (state.Step > 0) SaveLast();
@@ -150,12 +152,13 @@ public static class FineTune
         }
 
         /// <summary>
-        /// Where nothing below the head trains, computes what it makes of each row once, if that fits into memory; false where a person cancelled
-        /// meanwhile. A run that goes on does as it did before, so that its losses are the same to the bit.
+        /// Where nothing below the head trains, computes what it makes of each row once, if that fits into memory. A run that goes on does as
+        /// it did before, so that its losses are the same to the bit.
         /// </summary>
-        private bool KeepFeatures()
+        /// <returns>What a person asked for meanwhile. Then no features are kept, not even those computed so far, and no step may follow.</returns>
+        private StopRequest KeepFeatures()
         {
-            if (!objective.IsBackboneFixed) return true;
+            if (!objective.IsBackboneFixed) return StopRequest.None;
             var bytes = objective.FeatureBytes(train.Stretches.Lengths.Concat(validation.Stretches.Lengths));
             var (most, asBefore) = (job.MostFeatureBytes ?? FeatureRoom(FreeMemory.Bytes()), state.KeepsFeatures == false);
             if (bytes > most || asBefore)
@@ -163,7 +166,7 @@ public static class FineTune
                 state = state with { KeepsFeatures = false };
                 report(new LogLine("Only the head trains, but what lies below it is computed anew at every step"
                     + (asBefore ? ", as before the interruption." : Text($": the features of all rows would take {bytes / 1048576.0:0.0} MiB of memory, and {most / 1048576.0:0.0} MiB are set aside for them."))));
-                return true;
+                return StopRequest.None;
             }
             state = state with { KeepsFeatures = true };
             report(new LogLine("Only the head trains, so what lies below it is computed once for each row, without dropout, and kept."));
@@ -175,14 +178,14 @@ public static class FineTune
             {
                 try
                 {
-                    objective.KeepFeatures([train, validation], texts => Watched(texts.BatchesByLength(EvaluationRows)));
+                    objective.KeepFeatures([train, validation], texts => Watched(texts.BatchesByLength(EvaluationRows), endsWithStop: true));
                     break;
                 }
-                catch (CancelledByPerson) { return false; }
+                catch (AskedToEnd asked) { return asked.What; }
                 catch (Exception refused) when (OutOfMemory.Refused(refused)) { HalveEvaluation(refused); }
             }
             report(new LogLine(Text($"Computed the features of {train.Count} train and {validation.Count} validation rows once in {Stopwatch.GetElapsedTime(start).TotalSeconds:0.0} s; they take {bytes / 1048576.0:0.0} MiB of memory. From here on a step computes the head alone.")));
-            return true;
+            return StopRequest.None;
         }
 
         /// <summary>Gradual unfreezing: the head alone at first, then one more block every so many epochs, and after the blocks the embeddings.</summary>
@@ -324,22 +327,27 @@ public static class FineTune
             while (true)
             {
                 try { return objective.Measure(texts, Watched(texts.BatchesByLength(EvaluationRows, rows))); }
-                catch (CancelledByPerson) { return null; }
+                catch (AskedToEnd) { return null; }
                 catch (Exception refused) when (OutOfMemory.Refused(refused)) { HalveEvaluation(refused); }
             }
         }
 
-        private IEnumerable<int[]> Watched(IEnumerable<int[]> batches)
+        /// <param name="endsWithStop">Whether a stop ends it too; an evaluation is what a stop waits for.</param>
+        private IEnumerable<int[]> Watched(IEnumerable<int[]> batches, bool endsWithStop = false)
         {
             foreach (var batch in batches)
             {
                 cancel.ThrowIfCancellationRequested();
-                if (stop() == StopRequest.Cancel) throw new CancelledByPerson();
+                var asked = stop();
+                if (asked == StopRequest.Cancel || endsWithStop && asked == StopRequest.Stop) throw new AskedToEnd(asked);
                 yield return batch;
             }
         }
 
-        private sealed class CancelledByPerson : Exception;
+        private sealed class AskedToEnd(StopRequest what) : Exception
+        {
+            public StopRequest What => what;
+        }
 
         private void SaveBest()
         {
@@ -353,6 +361,13 @@ public static class FineTune
             Checkpoint.Save(Last, optimizer, state);
             pace.Saved(Stopwatch.GetElapsedTime(start).TotalSeconds);
             report(new CheckpointSaved(state.Step, Last, Best: false));
+        }
+
+        /// <summary>Ends as a person asked, after an evaluation of what was learned since the last one.</summary>
+        private FineTuneResult Stopped()
+        {
+            var isDue = state.Step > 0 && plan.EvaluationSteps.Count > 0 && !plan.EvaluationSteps.Contains(state.Step);
+            return End(isDue && !Evaluate() ? FineTuneOutcome.Cancelled : FineTuneOutcome.StoppedByPerson);
         }
 
         private FineTuneResult End(FineTuneOutcome outcome)

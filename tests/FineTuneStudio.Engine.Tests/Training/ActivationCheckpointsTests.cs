@@ -41,12 +41,31 @@ public sealed class ActivationCheckpointsTests : IDisposable
     {
         var model = golden.Length == 0 ? Repository.PracticeModel : Shared.Find($"goldens/{golden}");
         var written = golden.StartsWith("gpt2") || golden.StartsWith("llama");
+        var job = SmallTexts.Job(folder.File("out"), recipe, train: 46, validation: 6) with { BaseFolder = model };
+        IReadOnlyList<TrainingExample> Prompts(IReadOnlyList<TrainingExample> rows) => [.. rows.Cast<LabeledText>().Select(r => new AnsweredPrompt(r.RowId, r.Text, SmallTexts.Labels[r.Label] + " it is"))];
+        Same(name, written ? job with { Labels = [], Train = Prompts(job.Train), Validation = Prompts(job.Validation), Task = TextTask.Generation } : job);
+    }
+
+    [Theory]
+    [InlineData(TextTask.MultiLabel, Precision.Float32), InlineData(TextTask.Regression, Precision.Float32), InlineData(TextTask.TokenClassification, Precision.Float32), InlineData(TextTask.QuestionAnswering, Precision.Float32)]
+    [InlineData(TextTask.MultiLabel, Precision.Bf16), InlineData(TextTask.Regression, Precision.Bf16), InlineData(TextTask.TokenClassification, Precision.Bf16), InlineData(TextTask.QuestionAnswering, Precision.Bf16)]
+    public void Losses_gradients_and_weights_are_those_of_the_plain_run_in_every_task(TextTask task, Precision precision)
+    {
+        var recipe = Recipe with { Precision = precision };
+        Same($"{task}, {precision}", task switch
+        {
+            TextTask.MultiLabel => new(recipe, Repository.PracticeModel, SmallTexts.Labels, OtherAnswersTests.Several(46, 7), OtherAnswersTests.Several(6, 8), folder.File("out"), task),
+            TextTask.Regression => new(recipe, Repository.PracticeModel, [], OtherAnswersTests.Numbers(46, 7), OtherAnswersTests.Numbers(6, 8), folder.File("out"), task),
+            TextTask.TokenClassification => new(recipe with { MaxLength = 12 }, Repository.PracticeModel, TokenTagTests.Types, TokenTagTests.Rows(46, 1), TokenTagTests.Rows(6, 2), folder.File("out"), task),
+            _ => new(recipe, Repository.PracticeModel, [], SmallQuestions.Rows(46, 1), SmallQuestions.Rows(6, 2), folder.File("out"), task),
+        });
+    }
+
+    private void Same(string name, FineTuneJob job)
+    {
         (List<TrainingEvent> Events, string Weights) Run(ActivationCheckpointing checkpointing)
         {
-            var job = SmallTexts.Job(folder.File($"{checkpointing}"), recipe with { ActivationCheckpointing = checkpointing }, train: 46, validation: 6) with { BaseFolder = model };
-            IReadOnlyList<TrainingExample> Prompts(IReadOnlyList<TrainingExample> rows) => [.. rows.Cast<LabeledText>().Select(r => new AnsweredPrompt(r.RowId, r.Text, SmallTexts.Labels[r.Label] + " it is"))];
-            if (written) job = job with { Labels = [], Train = Prompts(job.Train), Validation = Prompts(job.Validation), Task = TextTask.Generation };
-            var (result, events) = SmallTexts.Run(job);
+            var (result, events) = SmallTexts.Run(job with { Recipe = job.Recipe with { ActivationCheckpointing = checkpointing }, OutputFolder = Path.Combine(job.OutputFolder, $"{checkpointing}") });
             return (events, Convert.ToHexString(File.ReadAllBytes(Path.Combine(result.BestFolder!, "model.safetensors"))));
         }
         GC.Collect();

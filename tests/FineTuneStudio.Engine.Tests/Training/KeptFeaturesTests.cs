@@ -67,6 +67,43 @@ public sealed class KeptFeaturesTests : IDisposable
     }
 
     [Theory]
+    [InlineData(TextTask.SingleLabel), InlineData(TextTask.MultiLabel), InlineData(TextTask.Regression), InlineData(TextTask.TokenClassification), InlineData(TextTask.QuestionAnswering)]
+    public void In_bf16_losses_and_gradients_are_within_its_rounding_of_a_run_that_computes_everything_at_every_step(TextTask task)
+    {
+        var job = Job(task, "once", recipe: Recipe with { Precision = Precision.Bf16, Epochs = 1 });
+        Near(SmallTexts.Run(job).Events, SmallTexts.Run(job with { OutputFolder = folder.File("always"), MostFeatureBytes = 0 }).Events, 1e-2);
+    }
+
+    [Theory]
+    [InlineData(TextTask.SingleLabel), InlineData(TextTask.MultiLabel), InlineData(TextTask.Regression), InlineData(TextTask.TokenClassification), InlineData(TextTask.QuestionAnswering)]
+    public void Activation_checkpointing_changes_nothing_with_kept_features_and_little_without(TextTask task)
+    {
+        var job = Job(task, "plain", recipe: Recipe with { Epochs = 1 });
+        var (_, plain) = SmallTexts.Run(job);
+        var twice = job with { Recipe = job.Recipe with { ActivationCheckpointing = ActivationCheckpointing.On } };
+        var (_, kept) = SmallTexts.Run(twice with { OutputFolder = folder.File("kept") });
+        Assert.Equal(plain.OfType<StepDone>().Select(s => (s.TrainLoss, s.GradientNorm)), kept.OfType<StepDone>().Select(s => (s.TrainLoss, s.GradientNorm)));
+        Assert.Equal(plain.OfType<EvaluationDone>().Select(e => e.ValidationLoss), kept.OfType<EvaluationDone>().Select(e => e.ValidationLoss));
+        Near(kept, SmallTexts.Run(twice with { OutputFolder = folder.File("always"), MostFeatureBytes = 0 }).Events, 1e-5);
+    }
+
+    /// <summary>The same steps and evaluations, each number within a tolerance that is relative above 1.</summary>
+    private static void Near(List<TrainingEvent> kept, List<TrainingEvent> anew, double tolerance)
+    {
+        static double[] Numbers(List<TrainingEvent> events) => [.. events.SelectMany(e => e switch
+        {
+            StepDone step => new[] { step.TrainLoss, step.GradientNorm },
+            EvaluationDone evaluation => [evaluation.ValidationLoss, evaluation.TrainSampleLoss],
+            _ => [],
+        })];
+        Assert.Contains(kept, e => e is LogLine { Text: var text } && text.StartsWith("Computed the features"));
+        Assert.Contains(anew, e => e is LogLine { Text: var text } && text.Contains("computed anew at every step"));
+        var (once, always) = (Numbers(kept), Numbers(anew));
+        Assert.Equal(always.Length, once.Length);
+        Assert.All(once.Zip(always), pair => Assert.Equal(pair.Second, pair.First, tolerance * Math.Max(1, Math.Abs(pair.Second))));
+    }
+
+    [Theory]
     [InlineData(TextTask.SingleLabel, null)]
     [InlineData(TextTask.TokenClassification, null)]
     [InlineData(TextTask.SingleLabel, 0L)]
@@ -97,6 +134,40 @@ public sealed class KeptFeaturesTests : IDisposable
         Assert.Equal(FineTuneOutcome.Cancelled, FineTune.Run(Job(TextTask.SingleLabel, "cancelled"), Watch, () => asked ? StopRequest.Cancel : StopRequest.None, default).Outcome);
         using var down = new CancellationTokenSource();
         Assert.Throws<OperationCanceledException>(() => FineTune.Run(Job(TextTask.SingleLabel, "down"), e => { if (e is LogLine { Text: var text } && text.StartsWith("Only the head trains")) down.Cancel(); }, () => StopRequest.None, down.Token));
+    }
+
+    private static bool Begins(TrainingEvent e) => e is LogLine { Text: var text } && text.StartsWith("Only the head trains, so");
+
+    [Fact]
+    public void A_stop_while_features_are_computed_ends_between_two_batches_and_keeps_none_of_them()
+    {
+        // Ten batches of train rows and one of validation rows; asked before each.
+        var job = Job(TextTask.SingleLabel, "stopped") with { Train = SmallTexts.Rows(640) };
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
+        var (live, asked) = (torch.Tensor.TotalCount, 0);
+        var (result, events) = SmallTexts.Run(job, seen => seen.Any(Begins) && ++asked == 3 ? StopRequest.Stop : StopRequest.None);
+        Assert.Equal(3, asked);
+        Assert.Equal((FineTuneOutcome.StoppedByPerson, 0, null), (result.Outcome, result.StepsDone, result.BestFolder));
+        Assert.True(Begins(events[^1]), $"{events[^1]}");
+        Assert.Equal(live, torch.Tensor.TotalCount);
+        Assert.False(Directory.Exists(job.OutputFolder) && Directory.EnumerateFileSystemEntries(job.OutputFolder).Any());
+    }
+
+    [Fact]
+    public void A_run_that_went_on_and_is_stopped_while_features_are_computed_evaluates_and_can_go_on_to_the_same_losses()
+    {
+        var (_, whole) = SmallTexts.Run(Job(TextTask.SingleLabel, "whole"));
+        var job = Job(TextTask.SingleLabel, "cut");
+        using var down = new CancellationTokenSource();
+        Assert.Throws<OperationCanceledException>(() => FineTune.Run(job, e => { if (e is StepDone { Step: 5 }) down.Cancel(); }, () => StopRequest.None, down.Token));
+        var asked = 0;
+        var (stopped, events) = SmallTexts.Run(job, seen => seen.Any(Begins) && ++asked == 2 ? StopRequest.Stop : StopRequest.None, resume: true);
+        Assert.Equal((FineTuneOutcome.StoppedByPerson, 5, 5), (stopped.Outcome, stopped.StepsDone, stopped.BestStep));
+        Assert.Equal(5, Assert.Single(events.OfType<EvaluationDone>()).Step);
+        Assert.DoesNotContain(events, e => e is StepDone or LogLine { Text: ['C', 'o', 'm', 'p', 'u', 't', 'e', 'd', ..] });
+        var (_, after) = SmallTexts.Run(job, resume: true);
+        Assert.Equal(whole.OfType<StepDone>().Skip(5).Select(s => s.TrainLoss), after.OfType<StepDone>().Select(s => s.TrainLoss));
     }
 
     [Fact]
