@@ -12,15 +12,15 @@ public sealed class LongRunTests(ITestOutputHelper output) : IDisposable
 
     [Fact]
     public void Over_two_thousand_steps_of_full_fine_tuning_memory_and_tensors_stay_where_they_were_at_step_200() =>
-        StaysLevel(SmallTexts.Job(folder.Path, SmallTexts.Recipe with { Epochs = 70, EvaluationsPerEpoch = 1, LearningRate = 5e-4 }));
+        StaysLevel(SmallTexts.Job(folder.Path, SmallTexts.Recipe with { Epochs = 70, BatchSize = 4, EvaluationsPerEpoch = 1, LearningRate = 5e-4 }, train: 120, validation: 12));
 
     [SkippableFact]
     public void Over_two_thousand_steps_of_LoRA_on_Llama_memory_and_tensors_stay_where_they_were_at_step_200()
     {
         var llama = Shared.Find("goldens/llama-tiny");
         List<AnsweredPrompt> Rows(int from, int count) => [.. Enumerable.Range(from, count).Select(i => new AnsweredPrompt(i, $"How many are {i} and {i % 7}{string.Concat(Enumerable.Repeat(", please", i % 3))}?", $"{i + i % 7}"))];
-        StaysLevel(new(SmallTexts.Recipe with { Epochs = 70, EvaluationsPerEpoch = 1, LearningRate = 1e-3, MaxLength = 64, Dropout = null, Metric = FineTuneStudio.Engine.Metrics.Metric.Perplexity, Method = TrainingMethod.Lora, LoraDropout = 0.1 },
-            llama, [], Rows(0, 240), Rows(300, 60), folder.Path, TextTask.Generation));
+        StaysLevel(new(SmallTexts.Recipe with { Epochs = 70, BatchSize = 4, EvaluationsPerEpoch = 1, LearningRate = 1e-3, MaxLength = 64, Dropout = null, Metric = FineTuneStudio.Engine.Metrics.Metric.Perplexity, Method = TrainingMethod.Lora, LoraDropout = 0.1 },
+            llama, [], Rows(0, 120), Rows(300, 12), folder.Path, TextTask.Generation));
     }
 
     /// <summary>
