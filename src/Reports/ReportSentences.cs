@@ -34,7 +34,7 @@ public static class ReportSentences
         // A model can foresee the given answers better and yet write worse ones.
         if ((better || worse) && Written(body, baseline, better) is { } written)
             return $"In {body.Metric.Name()} {(better ? $"the fine-tuned model does better than {Lower(baseline.Name)}" : $"{Lower(baseline.Name)} does better than the fine-tuned model")} on this test part: {(better ? $"{Say.Score(ours)} against {Say.Score(theirs)}" : $"{Say.Score(theirs)} against {Say.Score(ours)}")}, {by}. {written}";
-        if (worse) return $"{baseline.Name} does better on this test part: {Say.Score(theirs)} against {Say.Score(ours)}, {by}.";
+        if (worse) return $"{baseline.Name} {(baseline.Name is "Most frequent labels" or "Nearest words" ? "do" : "does")} better on this test part: {Say.Score(theirs)} against {Say.Score(ours)}, {by}.";
         if (better) return $"The fine-tuned model does better than {Lower(baseline.Name)} on this test part: {Say.Score(ours)} against {Say.Score(theirs)}, {by}.";
         return $"No clear difference from {Lower(baseline.Name)} on this test part: {Say.Score(ours)} against {Say.Score(theirs)}, {by}.";
     }
