@@ -45,11 +45,11 @@ internal static class DataFacts
         if (subject.Project.Task is TextTask.Generation or TextTask.QuestionAnswering) return
         [
             Answered(subject),
-            Fact.NotFor("D3", "Imbalance ratio", subject.Project.Task == TextTask.Generation ? "written answers belong to no classes, of which one could be rare" : "answers are places in a context and belong to no classes, of which one could be rare"),
+            Fact.NotFor("D3", "Balance of classes", subject.Project.Task == TextTask.Generation ? "written answers belong to no classes, of which one could be rare" : "answers are places in a context and belong to no classes, of which one could be rare"),
         ];
         const string ratio = "warn under 0.10, block when the label also has under 100 train rows";
         if (subject.Version is { } numbered && subject.Project.Task == TextTask.Regression)
-            return [Fact.NotFor("D3", "Imbalance ratio", "numbers belong to no classes, of which one could be rare; the version's page shows how they are spread"), await Conflicts(db, numbered, Answers.Of(subject.Project.Task), cancel)];
+            return [Fact.NotFor("D3", "Balance of classes", "numbers belong to no classes, of which one could be rare; the version's page shows how they are spread"), await Conflicts(db, numbered, Answers.Of(subject.Project.Task), cancel)];
         if (subject.Version is not { } version || subject.Labels.Count == 0) return [Fact.Unmeasured("D3", "Imbalance ratio", ratio, "evalml class imbalance check", Import)];
         int most = subject.Labels.Max(l => l.Count), named = subject.Labels.Sum(l => l.Count), labelled = Math.Max(1, version.LabeledCount);
         var least = subject.Labels.MinBy(l => l.Count)!;
