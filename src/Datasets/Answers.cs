@@ -60,6 +60,9 @@ public abstract class Answers
     /// The text that a cell holds, or a sentence that says why there is none.
     public virtual (string Text, string? Fault) Text(string cell) => (cell, null);
 
+    /// A cell cut short to be looked at.
+    public virtual string Shorten(string cell) => DataLimits.Clip(cell);
+
     /// Whether a second text column may stand beside the first: the model reads both as a pair.
     public virtual bool HasPairs => false;
 

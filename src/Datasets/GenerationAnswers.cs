@@ -1,3 +1,4 @@
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using FineTuneStudio.Engine.Generation;
 using FineTuneStudio.Engine.Training;
@@ -33,7 +34,7 @@ public sealed class GenerationAnswers : Answers
     public override SettledRow Settle(RowCells cells)
     {
         var text = cells.Text;
-        if (!cells.HasAnswer && text.AsSpan().TrimStart() is ['[', ..])
+        if (!cells.HasAnswer && IsChat(text))
         {
             try
             {
@@ -46,6 +47,38 @@ public sealed class GenerationAnswers : Answers
         }
         return new(string.IsNullOrWhiteSpace(cells.Context) ? text : $"{text}\n\n{cells.Context.Trim()}", cells.Answer);
     }
+
+    /// Of a chat every message is cut short, so that the preview can take it apart as the import does.
+    public override string Shorten(string cell)
+    {
+        if (cell.Length <= DataLimits.FoundCharacters || !IsChat(cell)) return DataLimits.Clip(cell);
+        try
+        {
+            using var messages = JsonDocument.Parse(cell);
+            var turns = messages.RootElement.EnumerateArray().Select(m => new { role = m.GetProperty("role").GetString(), content = DataLimits.Clip(m.GetProperty("content").GetString()!) });
+            return JsonSerializer.Serialize(turns, Readable) is { Length: <= LongestPreview } chat ? chat : DataLimits.Clip(cell);
+        }
+        catch (Exception e) when (e is JsonException or InvalidOperationException or KeyNotFoundException or NullReferenceException) { return DataLimits.Clip(cell); }
+    }
+
+    /// What the import makes of a chat in the column of the prompt: what the user says last, how many messages stand before it, and the answer; or why it
+    /// takes none of it. Null where the cell is no chat, or another column holds the answer.
+    public static (string Prompt, int Before, string Answer, string? Fault)? Preview(string cell, ColumnMapping mapping)
+    {
+        if (!IsChat(cell) || mapping.PlaceOf(ColumnRole.Label) >= 0) return null;
+        var row = All.Settle(new(cell, null, null, null, false));
+        // A chat that is too long for a preview was cut amid it.
+        if (row.Fault is not null) return cell.EndsWith('…') ? null : ("", 0, "", row.Fault);
+        var turns = ChatTurns.Read(row.Text);
+        var last = turns.ToList().FindLastIndex(t => t.Role == ChatTurns.User);
+        return (turns[Math.Max(0, last)].Content, Math.Max(0, last), row.Answer ?? "", null);
+    }
+
+    private static bool IsChat(string cell) => cell.AsSpan().TrimStart() is ['[', ..];
+
+    private const int LongestPreview = 1 << 15;
+
+    private static readonly JsonSerializerOptions Readable = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     public override ColumnMapping? Guess(IReadOnlyList<string> columns)
     {

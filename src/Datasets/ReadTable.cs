@@ -122,8 +122,8 @@ internal static class ReadTable
     }
 
     /// The first rows with their cells cut short: to look at and to guess from, not to import.
-    public static List<RawRow> Sample(Stream file, FileFormat format, IReadOnlyList<string> columns, int most) =>
-        Batches(Rows(file, format, columns).Take(most).Select(r => r with { Cells = [.. r.Cells.Select(c => DataLimits.Clip(c))] }), most).FirstOrDefault() ?? [];
+    public static List<RawRow> Sample(Stream file, FileFormat format, IReadOnlyList<string> columns, int most, Answers answers) =>
+        Batches(Rows(file, format, columns).Take(most).Select(r => r with { Cells = [.. r.Cells.Select(answers.Shorten)] }), most).FirstOrDefault() ?? [];
 
     /// What the mapping makes of one row: a row to import, or why not. Of a row that is only asked about, the whole text is the question.
     public static (ReadRow? Row, Rejection? Rejection) Take(RawRow raw, IReadOnlyList<ColumnUse> columns, Answers answers, bool isAsked = false)

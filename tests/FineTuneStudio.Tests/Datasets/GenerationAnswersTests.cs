@@ -28,6 +28,25 @@ public sealed class GenerationAnswersTests
     }
 
     [Fact]
+    public void A_long_chat_is_shown_before_the_import_as_it_will_be_read()
+    {
+        var (asked, said) = (new string('q', 900), new string('a', 2000));
+        using var file = Tables.File($$"""
+            {"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "{{asked}}"}, {"role": "assistant", "content": "{{said}}"}]}
+            {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]}
+            {"messages": [{"role": "user", "content": "Nobody answers"}]}
+
+            """);
+        var look = Tables.See(file, "chats.jsonl", null, TextTask.Generation);
+        var shown = look.Rows.Select(r => GenerationAnswers.Preview(r.Cells[0], look.Mapping)).ToList();
+        Assert.Equal((asked[..500] + "…", 1, said[..500] + "…", null), shown[0]);
+        Assert.Equal(("Hi", 0, "Hello", null), shown[1]);
+        Assert.Equal("The last message is of the role user; expected the assistant's answer, which the model is to learn.", shown[2]!.Value.Fault);
+        Assert.Null(GenerationAnswers.Preview("a prompt", look.Mapping));
+        Assert.Null(GenerationAnswers.Preview(look.Rows[1].Cells[0], new([new("messages", ColumnRole.Text), new("answer", ColumnRole.Label)])));
+    }
+
+    [Fact]
     public void An_instruction_takes_its_input_with_it_and_a_row_without_an_answer_comes_in_without_one()
     {
         string[] columns = ["instruction", "input", "output"];
