@@ -11,14 +11,14 @@ public sealed class OutOfMemoryTests : IDisposable
 {
     private readonly TemporaryFolder folder = new();
 
-    private static readonly RunRecipe Wide = SmallTexts.Recipe with { BatchSize = 256, MaxLength = 128, Epochs = 4, LearningRate = 5e-4, EvaluationsPerEpoch = 1 };
+    private static readonly RunRecipe Wide = SmallTexts.Recipe with { BatchSize = 256, MaxLength = 128, Epochs = 2, LearningRate = 5e-4, EvaluationsPerEpoch = 1 };
 
     [Theory, Trait("Cost", "Slow")]
-    [InlineData(ActivationCheckpointing.Off, 150, 4)]
-    [InlineData(ActivationCheckpointing.On, 60, 2)]
-    public void A_batch_that_does_not_fit_is_halved_with_the_losses_of_the_smaller_batch_also_after_a_kill(ActivationCheckpointing checkpointing, long mebibytes, int epochs)
+    [InlineData(ActivationCheckpointing.Off, 150)]
+    [InlineData(ActivationCheckpointing.On, 60)]
+    public void A_batch_that_does_not_fit_is_halved_with_the_losses_of_the_smaller_batch_also_after_a_kill(ActivationCheckpointing checkpointing, long mebibytes)
     {
-        var (wide, kill) = (Wide with { ActivationCheckpointing = checkpointing, Epochs = epochs }, 2 * epochs - 1);
+        var (wide, kill) = (Wide with { ActivationCheckpointing = checkpointing }, 3);
         if (!OperatingSystem.IsLinux()) return;
         // Libraries are loaded and threads started before memory is short.
         SmallTexts.Run(SmallTexts.Job(folder.File("first"), SmallTexts.Recipe with { Epochs = 1 }));
@@ -27,9 +27,11 @@ public sealed class OutOfMemoryTests : IDisposable
         var live = torch.Tensor.TotalCount;
         var cut = Long("cut", wide);
         var before = new List<TrainingEvent>();
-        Limited(mebibytes, () => Assert.Throws<InvalidOperationException>(() => FineTune.Run(cut, e =>
+        Limited(mebibytes, lift => Assert.Throws<InvalidOperationException>(() => FineTune.Run(cut, e =>
         {
             before.Add(e);
+            // Near the limit a later step might halve once more, and the plain run's batches are the last ones from its first step on.
+            if (e is StepDone { Step: 1 }) lift();
             if (e is StepDone s && s.Step == kill) throw new InvalidOperationException("killed");
         }, () => StopRequest.None, default)));
         var said = before.OfType<LogLine>().Where(l => l.Text.StartsWith("There was not enough memory for a batch of")).Select(l => l.Text).ToList();
@@ -66,14 +68,16 @@ public sealed class OutOfMemoryTests : IDisposable
     private static double[] Losses(IEnumerable<TrainingEvent> events) => events.OfType<StepDone>().Select(s => s.TrainLoss).ToArray();
 
     /// <summary>Gives the process this much address space beyond what it has; the collector keeps to what it has reserved at its start.</summary>
-    private static void Limited(long mebibytes, Action work)
+    /// <param name="work">May lift the limit before its end.</param>
+    private static void Limited(long mebibytes, Action<Action> work)
     {
         PeakMemory.Trim();
         var pages = File.ReadAllText("/proc/self/statm").Split(' ')[0];
         Assert.Equal(0, getrlimit(AddressSpace, out var was));
         Assert.Equal(0, setrlimit(AddressSpace, new Limit { Soft = (ulong)(long.Parse(pages, CultureInfo.InvariantCulture) * Environment.SystemPageSize + (mebibytes << 20)), Hard = was.Hard }));
-        try { work(); }
-        finally { Assert.Equal(0, setrlimit(AddressSpace, was)); }
+        void Lift() => Assert.Equal(0, setrlimit(AddressSpace, was));
+        try { work(Lift); }
+        finally { Lift(); }
     }
 
     private const int AddressSpace = 9;
