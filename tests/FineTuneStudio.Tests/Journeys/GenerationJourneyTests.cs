@@ -146,7 +146,7 @@ public sealed class GenerationJourneyTests(StudioFixture app, Browser browser) :
         await Expect(page.GetByRole(AriaRole.Heading, new() { Name = "Sign-off" })).ToBeVisibleAsync(new() { Timeout = 300_000 });
         await Expect(page.GetByRole(AriaRole.Heading, new() { Name = "What it writes" })).ToBeVisibleAsync();
         await Expect(page.GetByText(new Regex("[Tt]he fine-tuned model does better than the base model before fine-tuning on this test part"))).ToBeVisibleAsync();
-        var measures = page.GetByRole(AriaRole.Region, new() { Name = "Measures of the written answers" });
+        var measures = page.GetByRole(AriaRole.Table, new() { Name = "Measures of the written answers" });
         foreach (var name in new[] { "Exact match", "Right final number", "ROUGE-L", "ChrF", "Loss" }) await Expect(measures.GetByRole(AriaRole.Rowheader, new() { Name = name, Exact = true })).ToBeVisibleAsync();
         await Expect(page.Locator("article.answers")).ToHaveCountAsync(12);
         await Expect(page.GetByText("Both models answered all 30 test rows, always with the likeliest next word.")).ToBeVisibleAsync();
