@@ -20,6 +20,7 @@ internal static class DetectFormat
         }
         if (string.IsNullOrWhiteSpace(head)) throw new DataFileException("The file holds nothing but white space.");
         var extension = Path.GetExtension(fileName).ToLowerInvariant();
+        if (task == TextTask.QuestionAnswering && SquadReader.Detect(head)) return new(FileKind.Squad, encoding, HeaderRows: 0);
         if (extension is ".jsonl" or ".ndjson" || head.TrimStart()[0] == '{') return new(FileKind.JsonLines, encoding, HeaderRows: 0);
         if (head.TrimStart() is ['[', ..] start && start[1..].TrimStart() is ['{', ..])
             throw new DataFileException("This is one JSON array. Write one object a line instead (JSON lines), without the brackets around the whole.");

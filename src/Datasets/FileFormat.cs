@@ -3,7 +3,7 @@ using System.Text.Json.Serialization;
 
 namespace FineTuneStudio.Datasets;
 
-public enum FileKind { Delimited, JsonLines, TaggedWords }
+public enum FileKind { Delimited, JsonLines, TaggedWords, Squad }
 
 /// How a file is read. Header rows: 0 means that the columns have no names; with more than one, the names of a column are joined.
 /// Of tagged words, one a line, TokenColumn and TagColumn say where the word and its tag stand, from 1; a blank as the delimiter stands for any run of blanks.

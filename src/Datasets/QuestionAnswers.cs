@@ -54,7 +54,7 @@ public sealed class QuestionAnswers : Answers
 
     public override SettledRow Settle(RowCells cells)
     {
-        if (string.IsNullOrWhiteSpace(cells.Context)) return new("", null, cells.Context is null ? "The row has no context; mark the column that holds the answers as the context." : "The context is empty.", ColumnRole.Context);
+        if (string.IsNullOrWhiteSpace(cells.Context)) return new("", null, cells.Context is null ? "The row has no context; mark the column whose text the answers are cut out of as the context." : "The context is empty.", ColumnRole.Context);
         if (cells.Text.Contains(TextPair.Sign, StringComparison.Ordinal)) return new("", null, $"The question holds “{TextPair.Sign.Trim()}”, which stands between question and context here; take it out.");
         var text = TextPair.Join(cells.Text.Trim(), cells.Context);
         if (!cells.HasAnswer) return new(text, null);

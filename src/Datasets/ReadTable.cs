@@ -37,6 +37,7 @@ internal static class ReadTable
     public static (IReadOnlyList<string> Names, IReadOnlyList<string> Notices) Columns(Stream file, FileFormat format)
     {
         if (format.Kind == FileKind.TaggedWords) return ([ConllReader.TextColumn, ConllReader.SpanColumn], []);
+        if (format.Kind == FileKind.Squad) return (SquadReader.Columns(file, format.Encoding), []);
         using var reader = Open(file, format.Encoding);
         if (format.Kind == FileKind.JsonLines)
         {
@@ -83,6 +84,11 @@ internal static class ReadTable
     /// The rows below the header, cells in the order of the columns; a row that does not fit carries its fault.
     public static IEnumerable<RawRow> Rows(Stream file, FileFormat format, IReadOnlyList<string> columns)
     {
+        if (format.Kind == FileKind.Squad)
+        {
+            foreach (var row in new SquadReader(file, format.Encoding).Rows(columns)) yield return row;
+            yield break;
+        }
         using var reader = Open(file, format.Encoding);
         if (format.Kind == FileKind.JsonLines)
         {

@@ -72,7 +72,7 @@ public sealed class QuestionAnswersTests
     {
         Assert.Null(Take(["question", "context"], "Who?", "Anna").Row!.Label);
         var (_, rejection) = ReadTable.Take(new RawRow(3, ["Who?", "Anna"]), [new("question", ColumnRole.Text), new("answer", ColumnRole.Label)], Task);
-        Assert.Equal("The row has no context; mark the column that holds the answers as the context.", rejection!.Reason);
+        Assert.Equal("The row has no context; mark the column whose text the answers are cut out of as the context.", rejection!.Reason);
         Assert.Equal(["2 columns are marked as the answer's start; leave one."], new ColumnMapping([new("q", ColumnRole.Text), new("a", ColumnRole.Start), new("b", ColumnRole.Start)]).Faults(["q", "a", "b"]));
     }
 

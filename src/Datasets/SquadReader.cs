@@ -1,0 +1,163 @@
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+
+namespace FineTuneStudio.Datasets;
+
+/// Reads SQuAD's published layout, one JSON object whose data holds articles with paragraphs and their questions, a paragraph at a time.
+/// A row is a question, and its line is the number of the question in the file, from 1.
+internal sealed class SquadReader(Stream file, string encoding)
+{
+    private const int MostParagraph = DataLimits.RowCharacters;
+    private static readonly string[] Known = ["title", "id", "question", "context", "answers"];
+
+    private byte[] buffer = new byte[1 << 16];
+    private int from, to;
+    private bool ended;
+    private JsonReaderState state;
+    private string? under, within, title;
+    private long paragraphs;
+
+    /// Whether the beginning of a file is of this layout: its data come first but for texts such as the version.
+    public static bool Detect(string head)
+    {
+        var data = head.IndexOf("\"data\"", StringComparison.Ordinal);
+        return head.TrimStart() is ['{', ..] && data > 0 && head.AsSpan(0, data).Count('{') == 1 && !head.AsSpan(0, data).Contains('[')
+            && head.AsSpan(data + 6).TrimStart() is [':', .. var list] && list.TrimStart() is ['[', ..];
+    }
+
+    /// Without the answers where the first question has none, as in a file to be answered.
+    public static IReadOnlyList<string> Columns(Stream file, string encoding)
+    {
+        var reader = new SquadReader(file, encoding);
+        string? fault;
+        while (reader.Next(out fault) is { } paragraph)
+            using (paragraph)
+                foreach (var question in Questions(paragraph.RootElement)) return question.ValueKind == JsonValueKind.Object && !question.TryGetProperty("answers", out _) ? Known[..^1] : Known;
+        throw new DataFileException(fault ?? "The file has “data” as SQuAD’s files do, but no question in it; expected {\"data\": [{\"title\": \"…\", \"paragraphs\": [{\"context\": \"…\", \"qas\": [{\"question\": \"…\", \"answers\": [{\"text\": \"…\", \"answer_start\": 0}]}]}]}]}, or one object a line (JSON lines).");
+    }
+
+    public IEnumerable<RawRow> Rows(IReadOnlyList<string> columns)
+    {
+        var number = 0L;
+        while (true)
+        {
+            var paragraph = Next(out var fault);
+            if (fault is not null) yield return new(number + 1, [], fault);
+            if (paragraph is null) yield break;
+            using (paragraph)
+            {
+                var any = false;
+                foreach (var question in Questions(paragraph.RootElement))
+                {
+                    any = true;
+                    yield return Row(++number, paragraph.RootElement, question, columns);
+                }
+                if (!any) yield return new(++number, [], string.Create(CultureInfo.InvariantCulture, $"Paragraph {paragraphs:N0} of the file has no list of questions under “qas”."), 0, DataLimits.Clip(paragraph.RootElement.GetRawText()));
+            }
+        }
+    }
+
+    private static IEnumerable<JsonElement> Questions(JsonElement paragraph) =>
+        paragraph.TryGetProperty("qas", out var questions) && questions.ValueKind == JsonValueKind.Array ? questions.EnumerateArray() : [];
+
+    private RawRow Row(long number, JsonElement paragraph, JsonElement question, IReadOnlyList<string> columns)
+    {
+        RawRow Refuse(string reason) => new(number, [], reason, 0, DataLimits.Clip(question.GetRawText()));
+        string? Text(JsonElement of, string name) => of.TryGetProperty(name, out var value) ? value.ValueKind == JsonValueKind.String ? value.GetString() : value.GetRawText() : null;
+        try
+        {
+            if (question.ValueKind != JsonValueKind.Object) return Refuse("The question is no object; expected {\"question\": \"…\", \"answers\": […]}.");
+            if (!paragraph.TryGetProperty("context", out var context) || context.ValueKind != JsonValueKind.String) return Refuse("The paragraph of the question has no text under “context”.");
+            if (!question.TryGetProperty("question", out var asked) || asked.ValueKind != JsonValueKind.String) return Refuse("There is no text under “question”.");
+            bool? impossible = question.TryGetProperty("is_impossible", out var says) ? says.ValueKind switch { JsonValueKind.True => true, JsonValueKind.False => false, _ => null } : null;
+            var answers = question.TryGetProperty("answers", out var given) ? given : (JsonElement?)null;
+            if (columns.Contains("answers"))
+            {
+                if (answers is null && impossible != true) return Refuse("The question has no “answers”, which others of the file have; an empty list says that the context has none.");
+                if (answers is { ValueKind: not JsonValueKind.Array }) return Refuse("The “answers” are no list; expected [{\"text\": \"…\", \"answer_start\": 0}].");
+                var count = answers?.GetArrayLength() ?? 0;
+                if (impossible == true && count > 0) return Refuse("“is_impossible” is true, and yet there are answers; take out the one or the other.");
+                if (impossible == false && count == 0) return Refuse("“is_impossible” is false, and yet there is no answer; add one, or set it to true.");
+            }
+            return new(number, [.. columns.Select(column => column switch
+            {
+                "title" => title ?? "",
+                "context" => context.GetString()!,
+                "answers" => answers?.GetRawText() ?? "[]",
+                _ => Text(question, column) ?? "",
+            })]);
+        }
+        catch (InvalidOperationException) { return Refuse(DataLimits.HalfCharacter("The question or its context")); }
+    }
+
+    /// The next paragraph, null behind the last one; a fault says why nothing more can be read.
+    private JsonDocument? Next(out string? fault)
+    {
+        fault = null;
+        try
+        {
+            if (paragraphs == 0 && from == to && !ended) Open();
+            while (true)
+            {
+                var reader = new Utf8JsonReader(buffer.AsSpan(from, to - from), ended, state);
+                while (true)
+                {
+                    var before = reader;
+                    if (!reader.Read()) { Consume(reader); break; }
+                    switch (reader.TokenType, reader.CurrentDepth)
+                    {
+                        case (JsonTokenType.PropertyName, 1): under = reader.GetString(); break;
+                        case (JsonTokenType.StartObject, 2): (title, within) = (null, null); break;
+                        case (JsonTokenType.PropertyName, 3): within = reader.GetString(); break;
+                        case (JsonTokenType.String, 3) when within == "title": title = reader.GetString(); break;
+                        case (JsonTokenType.StartObject, 4) when under == "data" && within == "paragraphs":
+                            if (!JsonDocument.TryParseValue(ref reader, out var paragraph)) { Consume(before); goto more; }
+                            Consume(reader);
+                            paragraphs++;
+                            return paragraph;
+                    }
+                }
+                if (ended) return null;
+            more:
+                More();
+            }
+        }
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
+        {
+            fault = $"The file is not valid JSON{(e is JsonException { LineNumber: { } line } ? string.Create(CultureInfo.InvariantCulture, $" in line {line + 1:N0}") : "")}; nothing from there on can be read.";
+            return null;
+        }
+    }
+
+    private Stream input = Stream.Null;
+
+    private void Open()
+    {
+        file.Position = 0;
+        input = Encoding.CreateTranscodingStream(file, ReadTable.EncodingOf(encoding), new UTF8Encoding(false), leaveOpen: true);
+        More();
+        if (buffer.AsSpan(0, to).StartsWith(Encoding.UTF8.Preamble)) from = Encoding.UTF8.Preamble.Length;
+    }
+
+    private void Consume(Utf8JsonReader reader)
+    {
+        from += (int)reader.BytesConsumed;
+        state = reader.CurrentState;
+    }
+
+    private void More()
+    {
+        buffer.AsSpan(from, to - from).CopyTo(buffer);
+        (from, to) = (0, to - from);
+        if (to == buffer.Length)
+        {
+            if (buffer.Length >= MostParagraph) throw new DataFileException(string.Create(CultureInfo.InvariantCulture, $"Paragraph {paragraphs + 1:N0} of the file is longer than {MostParagraph:N0} bytes with its questions; divide it."));
+            Array.Resize(ref buffer, buffer.Length * 2);
+        }
+        // A short read of a preamble would hide it.
+        var read = input.ReadAtLeast(buffer.AsSpan(to), Math.Min(4, buffer.Length - to), throwOnEndOfStream: false);
+        ended = read == 0;
+        to += read;
+    }
+}
