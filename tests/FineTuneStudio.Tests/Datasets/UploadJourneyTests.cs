@@ -10,6 +10,36 @@ namespace FineTuneStudio.Tests.Datasets;
 public sealed class UploadJourneyTests(StudioFixture app, Browser browser) : IClassFixture<StudioFixture>, IClassFixture<Browser>
 {
     [Fact]
+    public async Task Chats_and_nested_questions_are_shown_as_they_will_come_in()
+    {
+        var owner = await app.NewPerson("Carla Chats");
+        var page = await browser.Open(app.Url);
+        await page.SignIn(owner.Mail);
+        var preview = page.GetByRole(AriaRole.Region, new() { Name = "First rows of the file" });
+        async Task Choose(TextTask task, string name, string text)
+        {
+            var project = await app.NewProject(owner, name, task);
+            var file = Path.Combine(app.Folder, name);
+            await File.WriteAllTextAsync(file, text);
+            await page.GotoAsync($"/p/{project.Id}/data/upload");
+            await page.GetByLabel("Drop a file here, or choose one").SetInputFilesAsync(file);
+            await page.ComesTo("/data/upload/");
+        }
+        await Choose(TextTask.Generation, "chats.jsonl", $$"""
+            {"messages": [{"role": "system", "content": "{{string.Join(' ', Enumerable.Repeat("Be brief.", 90))}}"}, {"role": "user", "content": "When do you open?"}, {"role": "assistant", "content": "On Sundays at eleven."}]}
+
+            """);
+        await Assertions.Expect(preview.GetByText("When do you open?")).ToBeVisibleAsync();
+        await Assertions.Expect(preview.GetByText("On Sundays at eleven.")).ToBeVisibleAsync();
+        await Assertions.Expect(preview.GetByText("after 1 earlier message, which belongs to the prompt")).ToBeVisibleAsync();
+        await Shell.Look.At(page, "upload-chats");
+        await Choose(TextTask.QuestionAnswering, "squad.json", """{"data": [{"title": "Ports", "paragraphs": [{"context": "Anna is in Dover.", "qas": [{"id": "1", "question": "Where?", "answers": [{"text": "Dover", "answer_start": 11}]}]}]}]}""");
+        await Assertions.Expect(page.GetByLabel("Kind")).ToHaveValueAsync("Squad");
+        await Assertions.Expect(page.GetByRole(AriaRole.Button, new() { Name = "Import 1 row" })).ToBeVisibleAsync();
+        await Shell.Look.At(page, "upload-squad");
+    }
+
+    [Fact]
     public async Task A_file_chosen_in_the_browser_becomes_a_version_whose_labels_were_seen_before()
     {
         var owner = await app.NewPerson("Dana Data");
