@@ -5,6 +5,7 @@ using FineTuneStudio.Engine.Generation;
 using FineTuneStudio.Engine.Models;
 using FineTuneStudio.Engine.Training;
 using FineTuneStudio.Reports;
+using FineTuneStudio.Runs;
 using FineTuneStudio.Ui;
 
 namespace FineTuneStudio.Models;
@@ -65,7 +66,7 @@ internal static class ModelCard
         else Line(view.Project.Task == TextTask.Generation ? "- Weights: one model.safetensors with the base model's types; what was learned in F32 is rounded to them."
             : "- Weights: one model.safetensors in F32, as training computes, whatever files and type the base model came in.");
         Line($"- Best checkpoint at step {Say.Count(view.Run.BestStep ?? 0)} of {Say.Count(view.Run.TotalSteps)}, chosen on the validation part.");
-        Line($"- Recipe: {string.Join(", ", RunRecipe.Fields.Where(f => f.IsShown(view.Project.Task, recipe)).Select(f => $"{f.Label} {f.Text(f.Get(recipe))}"))}.");
+        Line($"- Recipe: {string.Join(", ", RunRecipe.Fields.Where(f => f.IsShown(view.Project.Task, recipe)).Select(f => $"{f.Label} {RecipeText.Of(f, f.Get(recipe))}"))}.");
         Line();
         Line("## Limits");
         Line();

@@ -206,7 +206,7 @@ public sealed record RecipeField
                 r => r.LoraDropout, (r, v) => r with { LoraDropout = v }) with { ReadWhen = adapters },
             Choice("LoraTargets", "Adapted layers", Method, [new("QueryValue", "Attention: queries and values"), new("Attention", "Attention: all its layers"), new("AllLinear", "All linear layers of the blocks")],
                 "Which layers get adapters; more of them learn more and take more memory.", r => r.LoraTargets, (r, v) => r with { LoraTargets = v }) with { ReadWhen = adapters },
-            Choice("PromptFormat", "Prompt format", Method, [new("Model", "As the model's chat template"), new("Plain", "Plain: prompt, line break, answer"), new("Instruction", "Instruction and response under headings"), new("ChatMl", "ChatML, as Qwen2"), new("Llama3", "Llama 3 chat")],
+            Choice("PromptFormat", "Prompt format", Method, [new("Model", "As the model's chat template; plain where it has none"), new("Plain", "Plain: prompt, line break, answer"), new("Instruction", "Instruction and response under headings"), new("ChatMl", "ChatML, as Qwen2"), new("Llama3", "Llama 3 chat")],
                 "How prompts are written for the model, in training and ever after; a model that was trained on chats wants its own format.", r => r.PromptFormat, (r, v) => r with { PromptFormat = v }) with { Tasks = written },
             Choice("Packing", "Packing", Method, [new("Off", "Off: one row of data a row"), new("On", "On: short rows share a row")],
                 "Writes the short rows of a batch one after the other, so that less is padded; none sees another, and what is learned stays the same.", r => r.Packing, (r, v) => r with { Packing = v }) with { Tasks = written },

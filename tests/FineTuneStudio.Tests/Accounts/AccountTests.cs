@@ -145,7 +145,7 @@ public sealed class AccountTests(StudioFixture app, Browser browser) : IClassFix
         await here.GetByLabel("Present password").FillAsync(StudioFixture.Password);
         await here.GetByLabel("New password").FillAsync("a new and longer one");
         await Press(here, "Change the password");
-        await Expect(here.GetByRole(AriaRole.Status)).ToContainTextAsync("The password is changed.");
+        await Expect(here.Locator(".notice.pass")).ToContainTextAsync("The password is changed.");
         await Look.At(here, "account");
 
         await Press(there, "Make a one-time link");

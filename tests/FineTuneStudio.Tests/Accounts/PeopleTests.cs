@@ -33,7 +33,7 @@ public sealed class PeopleTests(StudioFixture app, Browser browser) : IClassFixt
         await Expect(other.GetByRole(AriaRole.Alert)).ToContainTextAsync("The password is too short: it needs at least 10 characters. A few words make a good one.");
         await other.GetByLabel("New password").FillAsync("remembered this time");
         await other.GetByRole(AriaRole.Button, new() { Name = "Set the password" }).ClickAsync();
-        await Expect(other.GetByRole(AriaRole.Status)).ToContainTextAsync("Sign in with the new one.");
+        await Expect(other.Locator(".notice.pass")).ToContainTextAsync("Sign in with the new one.");
         await other.SignIn(forgetful.Mail, "remembered this time");
         await other.GotoAsync(link);
         await Expect(other.GetByRole(AriaRole.Heading, new() { Name = "This link does not work" })).ToBeVisibleAsync();
