@@ -169,6 +169,10 @@ public sealed class AccountTests(StudioFixture app, Browser browser) : IClassFix
         await here.SignIn(person.Mail);
         var there = await here.Context.NewPageAsync();
         await there.GotoAsync($"/p/{project.Id}/team");
+        // An answer that is still on its way must not bring the cookie back.
+        var answer = await there.Context.APIRequest.GetAsync("/account");
+        Assert.Equal(200, answer.Status);
+        Assert.DoesNotContain(answer.HeadersArray, h => h.Value.Contains("fts-sign-in"));
         await Press(here, "Sign out");
         await there.ComesTo("/account/sign-in$");
         await Expect(there.GetByRole(AriaRole.Button, new() { Name = "Sign out" })).ToHaveCountAsync(0);

@@ -87,7 +87,7 @@ public sealed class GenerationJourneyTests(StudioFixture app, Browser browser) :
     {
         await page.GotoAsync($"{project}/base-models");
         await Import("An encoder", BaseModels.ImportBaseModelTests.Files("bert/"));
-        await Expect(page.GetByText("For judging texts (labels and the like).")).ToBeVisibleAsync();
+        await Expect(page.GetByText("is an encoder (BertForSequenceClassification): it judges texts and cannot write")).ToBeVisibleAsync();
         await page.GotoAsync($"{project}/runs/new");
         await Expect(page.GetByText("it takes a language model (GPT-2, Llama or Qwen2)")).ToBeVisibleAsync();
         await page.GotoAsync($"{project}/base-models");
