@@ -22,7 +22,7 @@ internal static class DataFacts
             new("D5", name, $"{Say.Count(version.LabeledCount)} of {Say.Count(version.RowCount, "row")} in version {version.Number} carry {answers.One}; {Say.Count(version.RowCount - version.LabeledCount)} do not",
                 version.LabeledCount < 50 ? Block : version.LabeledCount < version.RowCount ? Warn : Pass, $"block under 50 {answers.GivenRows}, warn while rows are {answers.Missing}", "deepchecks and Ludwig size checks; limit our own"),
         };
-        var labels = subject.Project.Task is not (TextTask.Generation or TextTask.QuestionAnswering);
+        var labels = Answers.Of(subject.Project.Task).HasOneRight;
         if (subject.Project.Task is TextTask.SingleLabel or TextTask.TokenClassification) facts.Add(Smallest(subject));
         var distinct = await One(db, $"SELECT COUNT(DISTINCT r.TextKey) AS Value FROM VersionRows v JOIN Rows r ON r.Id = v.RowId WHERE v.VersionId = {version.Id}", cancel);
         var repeated = version.RowCount - distinct;

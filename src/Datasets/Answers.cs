@@ -26,6 +26,9 @@ public abstract class Answers
     public virtual string One => "a label";
     public virtual string Many => "labels";
 
+    /// Whether a text has one right answer, so that two different ones contradict each other.
+    public virtual bool HasOneRight => true;
+
     /// Whether rows with it are called labelled.
     public virtual bool IsLabel => true;
 

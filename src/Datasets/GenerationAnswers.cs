@@ -13,6 +13,8 @@ public sealed class GenerationAnswers : Answers
 
     private static readonly string[] Prompts = ["messages", "conversation", "prompt", "instruction", "question", "text", "input", "query"], Given = ["answer", "output", "response", "completion", "target", "chosen"], Contexts = ["input", "context"];
 
+    public override bool HasOneRight => false;
+
     public override string Role => "Answer";
 
     public override string One => "an answer";

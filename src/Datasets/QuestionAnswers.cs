@@ -18,6 +18,8 @@ public sealed class QuestionAnswers : Answers
     /// As a row without an answer stores it.
     public static readonly string None = ToJson([]);
 
+    public override bool HasOneRight => false;
+
     public override string Role => "Answer";
 
     public override string One => "an answer";

@@ -5,10 +5,11 @@ using System.Text.Json;
 namespace FineTuneStudio.Datasets;
 
 /// Reads SQuAD's published layout, one JSON object whose data holds articles with paragraphs and their questions, a paragraph at a time.
-/// A row is a question, and its line is the number of the question in the file, from 1.
+/// A row is a question, and its line is its number in the file, from 1; a paragraph that has no list of questions counts as one.
+/// Each row has the context of its question, so a file may become many times as long: to a limit, because a small one could fill the disk.
 internal sealed class SquadReader(Stream file, string encoding)
 {
-    private const int MostParagraph = DataLimits.RowCharacters;
+    private const int MostParagraph = DataLimits.RowCharacters, MostTimes = 16, MostAnyway = 1 << 26;
     private static readonly string[] Known = ["title", "id", "question", "context", "answers"];
 
     private byte[] buffer = new byte[1 << 16];
@@ -26,20 +27,25 @@ internal sealed class SquadReader(Stream file, string encoding)
             && head.AsSpan(data + 6).TrimStart() is [':', .. var list] && list.TrimStart() is ['[', ..];
     }
 
-    /// Without the answers where the first question has none, as in a file to be answered.
+    /// Without the answers where none of the first questions says anything of one, as in a file to be answered.
     public static IReadOnlyList<string> Columns(Stream file, string encoding)
     {
         var reader = new SquadReader(file, encoding);
-        string? fault;
-        while (reader.Next(out fault) is { } paragraph)
+        var (seen, fault) = (0, (string?)null);
+        while (seen < 200 && reader.Next(out fault) is { } paragraph)
             using (paragraph)
-                foreach (var question in Questions(paragraph.RootElement)) return question.ValueKind == JsonValueKind.Object && !question.TryGetProperty("answers", out _) ? Known[..^1] : Known;
+                foreach (var question in Questions(paragraph.RootElement).Take(200 - seen))
+                {
+                    seen++;
+                    if (question.ValueKind != JsonValueKind.Object || question.TryGetProperty("answers", out _) || question.TryGetProperty("is_impossible", out _)) return Known;
+                }
+        if (seen > 0) return Known[..^1];
         throw new DataFileException(fault ?? "The file has “data” as SQuAD’s files do, but no question in it; expected {\"data\": [{\"title\": \"…\", \"paragraphs\": [{\"context\": \"…\", \"qas\": [{\"question\": \"…\", \"answers\": [{\"text\": \"…\", \"answer_start\": 0}]}]}]}]}, or one object a line (JSON lines).");
     }
 
     public IEnumerable<RawRow> Rows(IReadOnlyList<string> columns)
     {
-        var number = 0L;
+        var (number, length, most) = (0L, 0L, Math.Max(MostAnyway, MostTimes * file.Length));
         while (true)
         {
             var paragraph = Next(out var fault);
@@ -47,13 +53,15 @@ internal sealed class SquadReader(Stream file, string encoding)
             if (paragraph is null) yield break;
             using (paragraph)
             {
-                var any = false;
-                foreach (var question in Questions(paragraph.RootElement))
+                var root = paragraph.RootElement;
+                var context = root.TryGetProperty("context", out var text) && text.ValueKind == JsonValueKind.String ? text.GetRawText().Length : 0;
+                foreach (var question in Questions(root))
                 {
-                    any = true;
-                    yield return Row(++number, paragraph.RootElement, question, columns);
+                    if ((length += context) > most)
+                        throw new DataFileException(string.Create(CultureInfo.InvariantCulture, $"Each question is a row with its whole context, and by question {number + 1:N0} that is more than {MostTimes} times the file; paragraph {paragraphs:N0} has too many questions for its length. Divide long contexts, so that each question stands with the part it asks about."));
+                    yield return Row(++number, root, question, columns);
                 }
-                if (!any) yield return new(++number, [], string.Create(CultureInfo.InvariantCulture, $"Paragraph {paragraphs:N0} of the file has no list of questions under “qas”."), 0, DataLimits.Clip(paragraph.RootElement.GetRawText()));
+                if (!root.TryGetProperty("qas", out var list) || list.ValueKind != JsonValueKind.Array) yield return new(++number, [], string.Create(CultureInfo.InvariantCulture, $"Paragraph {paragraphs:N0} of the file has no list of questions under “qas”."), 0, DataLimits.Clip(root.GetRawText()));
             }
         }
     }
@@ -107,10 +115,10 @@ internal sealed class SquadReader(Stream file, string encoding)
                     if (!reader.Read()) { Consume(reader); break; }
                     switch (reader.TokenType, reader.CurrentDepth)
                     {
-                        case (JsonTokenType.PropertyName, 1): under = reader.GetString(); break;
+                        case (JsonTokenType.PropertyName, 1): under = Said(ref reader); break;
                         case (JsonTokenType.StartObject, 2): (title, within) = (null, null); break;
-                        case (JsonTokenType.PropertyName, 3): within = reader.GetString(); break;
-                        case (JsonTokenType.String, 3) when within == "title": title = reader.GetString(); break;
+                        case (JsonTokenType.PropertyName, 3): within = Said(ref reader); break;
+                        case (JsonTokenType.String, 3) when within == "title": title = Said(ref reader); break;
                         case (JsonTokenType.StartObject, 4) when under == "data" && within == "paragraphs":
                             if (!JsonDocument.TryParseValue(ref reader, out var paragraph)) { Consume(before); goto more; }
                             Consume(reader);
@@ -123,11 +131,18 @@ internal sealed class SquadReader(Stream file, string encoding)
                 More();
             }
         }
-        catch (Exception e) when (e is JsonException or InvalidOperationException)
+        catch (JsonException e)
         {
-            fault = $"The file is not valid JSON{(e is JsonException { LineNumber: { } line } ? string.Create(CultureInfo.InvariantCulture, $" in line {line + 1:N0}") : "")}; nothing from there on can be read.";
+            fault = $"The file is not valid JSON{(e.LineNumber is { } line ? string.Create(CultureInfo.InvariantCulture, $" in line {line + 1:N0}") : "")}; nothing from there on can be read.";
             return null;
         }
+    }
+
+    /// Null where it holds half of a character.
+    private static string? Said(ref Utf8JsonReader reader)
+    {
+        try { return reader.GetString(); }
+        catch (InvalidOperationException) { return null; }
     }
 
     private Stream input = Stream.Null;
@@ -155,9 +170,10 @@ internal sealed class SquadReader(Stream file, string encoding)
             if (buffer.Length >= MostParagraph) throw new DataFileException(string.Create(CultureInfo.InvariantCulture, $"Paragraph {paragraphs + 1:N0} of the file is longer than {MostParagraph:N0} bytes with its questions; divide it."));
             Array.Resize(ref buffer, buffer.Length * 2);
         }
-        // A short read of a preamble would hide it.
-        var read = input.ReadAtLeast(buffer.AsSpan(to), Math.Min(4, buffer.Length - to), throwOnEndOfStream: false);
-        ended = read == 0;
+        // Until it is full: what is parsed anew with each more would else be parsed once for every few kilobytes.
+        var free = buffer.Length - to;
+        var read = input.ReadAtLeast(buffer.AsSpan(to), free, throwOnEndOfStream: false);
+        ended = read < free;
         to += read;
     }
 }

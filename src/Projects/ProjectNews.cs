@@ -5,8 +5,8 @@ using Microsoft.EntityFrameworkCore.Diagnostics;
 
 namespace FineTuneStudio.Projects;
 
-/// Tells open pages of a project that something happened in it. Whatever brings a project on its way, also in the background, writes a line
-/// for the activity list: with that line's commit, and not before, the news is out.
+/// Tells open pages of a project that something happened in it. What brings a project on its way, also in the background, writes a line for the
+/// activity list: with that line's commit, and not before, the news is out. What writes none tells it here.
 public sealed class ProjectNews : SaveChangesInterceptor, IDbTransactionInterceptor
 {
     private readonly ConditionalWeakTable<DbContext, HashSet<string>> waiting = [];
@@ -38,6 +38,12 @@ public sealed class ProjectNews : SaveChangesInterceptor, IDbTransactionIntercep
         return Task.CompletedTask;
     }
 
+    /// For what changes a project's road without a line for the activity list.
+    internal void Tell(string projectId)
+    {
+        if (Happened is { } listeners) Task.Run(() => listeners(projectId));
+    }
+
     private void Note(DbContext? db)
     {
         if (db is null) return;
@@ -52,6 +58,6 @@ public sealed class ProjectNews : SaveChangesInterceptor, IDbTransactionIntercep
     {
         if (db is null || !waiting.TryGetValue(db, out var projects)) return;
         waiting.Remove(db);
-        if (Happened is { } listeners) Task.Run(() => { foreach (var project in projects) listeners(project); });
+        foreach (var project in projects) Tell(project);
     }
 }

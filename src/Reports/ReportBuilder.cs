@@ -68,6 +68,7 @@ public sealed class ReportBuilder(IDbContextFactory<StudioDb> databases, StudioF
             log.LogError(fault, "Report {Number} of {Project} could not be built", report.Number, report.ProjectId);
             (report.State, report.Failure) = (ReportState.Failed, fault is ReportRefused or WeightFileException or TokenizerFileException
                 ? fault.Message : "Something went wrong on the server while this report was built; it is in the server's log. Build it again.");
+            db.Events.Add(new Projects.ProjectEvent { ProjectId = report.ProjectId, UserId = report.BuiltById, At = clock.GetUtcNow().UtcDateTime, Text = $"did not get report {report.Number}: it could not be built", Href = $"/p/{report.ProjectId}/reports/{report.Number}" });
         }
         finally { now = null; }
         await DatabaseWaits.Insist(() => db.SaveChangesAsync(CancellationToken.None), log, $"report {report.Number} of {report.ProjectId}", cancel);

@@ -13,7 +13,7 @@ namespace FineTuneStudio.Runs;
 /// Trains queued runs, one at a time, on a thread of its own. A run that was under way when the server stopped, however it stopped,
 /// is interrupted: it goes on from its last checkpoint when a person says so.
 public sealed class Trainer(IDbContextFactory<StudioDb> databases, StudioFolder folder, TrainerSignals signals, RunWatchers watchers,
-    TimeProvider clock, DatabaseWaits waits, ILogger<Trainer> log) : BackgroundService
+    TimeProvider clock, DatabaseWaits waits, ProjectNews news, ILogger<Trainer> log) : BackgroundService
 {
     /// False while the tables may say of a run that it trains although no thread does.
     private bool swept;
@@ -89,6 +89,7 @@ public sealed class Trainer(IDbContextFactory<StudioDb> databases, StudioFolder 
             signals.Ask(id, run.Asked switch { "stop" => StopRequest.Stop, "cancel" => StopRequest.Cancel, _ => StopRequest.None });
             run.Start(clock.GetUtcNow().UtcDateTime);
             try { db.SaveChanges(); } catch (DbUpdateConcurrencyException) { return; }
+            news.Tell(run.ProjectId);
             try
             {
                 var split = db.Splits.AsNoTracking().Single(s => s.Id == run.SplitId);

@@ -63,7 +63,7 @@ public sealed class PreviewSplit(IDbContextFactory<StudioDb> databases, ProjectA
         await using var db = await databases.CreateDbContextAsync(cancel);
         var version = await db.Versions.AsNoTracking().SingleOrDefaultAsync(v => v.ProjectId == projectId && v.Number == form.VersionNumber, cancel)
             ?? throw new ArgumentException(NoVersion(form));
-        if (read?.VersionId != version.Id) read = (version.Id, await LabelledRows.Read(db, version.Id, Answers.Of(pass.Project.Task), cancel));
+        if (read?.VersionId != version.Id) read = (version.Id, await Task.Run(() => LabelledRows.Read(db, version.Id, Answers.Of(pass.Project.Task), cancel), cancel));
         return SplitPlan.Make(version, read.Value.Rows, form).Shown;
     }
 

@@ -18,10 +18,10 @@ internal sealed record RunState(int Step, int BestStep, double? BestMetric, int 
     /// <summary>
     /// Whether an evaluation is better than the best so far: its metric is, or is the same at a lower validation loss, so that a run
     /// goes on whose score stands still (the micro-F1 of several labels is 0 until the first label is dared) while it learns.
-    /// A checkpoint that is older than this rule does not know its best loss: the next tie counts as better and makes it known.
+    /// A checkpoint that is older than this rule does not know its best loss: until the next better value only the old rule holds, by which the newest of several zeros is the best.
     /// </summary>
     public bool IsImprovedBy(Metric metric, double value, double validationLoss) =>
-        BestMetric is not { } best || metric.IsBetter(value, best) || value == best && !(validationLoss >= BestLoss);
+        BestMetric is not { } best || metric.IsBetter(value, best) || value == best && (BestLoss is { } low ? validationLoss < low : metric.IsShare() && value == 0);
 
     /// <summary>After an evaluation: a better one becomes the best and starts the wait of early stopping again.</summary>
     public RunState Evaluated(Metric metric, double value, double validationLoss) => IsImprovedBy(metric, value, validationLoss)

@@ -33,12 +33,14 @@ public sealed class CheckpointTests
     public void A_loss_alone_has_to_fall() => Assert.Equal([(1, 0), (1, 1), (3, 0)], After(Metric.ValidationLoss, (0.5, 0.5), (0.5, 0.5), (0.4, 0.4)));
 
     [Fact]
-    public void A_checkpoint_that_is_older_than_the_rule_learns_its_best_loss_at_the_next_tie()
+    public void A_checkpoint_that_is_older_than_the_rule_keeps_its_best_at_a_tie_and_learns_its_loss_with_the_next_better_value()
     {
         var old = Begin with { Step = 4, BestStep = 2, BestMetric = 0.5, EvaluationsWithoutImprovement = 1 };
         Assert.False(old.IsImprovedBy(Metric.Accuracy, 0.4, 0.1));
-        var next = old.Evaluated(Metric.Accuracy, 0.5, 0.3);
+        Assert.False(old.IsImprovedBy(Metric.Accuracy, 0.5, 0.1));
+        Assert.True((old with { BestMetric = 0 }).IsImprovedBy(Metric.MicroF1, 0, 0.9));
+        var next = old.Evaluated(Metric.Accuracy, 0.6, 0.3);
         Assert.Equal((4, 0.3, 0), (next.BestStep, next.BestLoss, next.EvaluationsWithoutImprovement));
-        Assert.False(next.IsImprovedBy(Metric.Accuracy, 0.5, 0.3));
+        Assert.False(next.IsImprovedBy(Metric.Accuracy, 0.6, 0.3));
     }
 }

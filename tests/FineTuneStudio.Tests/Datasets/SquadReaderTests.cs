@@ -91,4 +91,21 @@ public sealed class SquadReaderTests
         Assert.Equal("The file is not valid JSON in line 18; nothing from there on can be read.", look.Rows[^1].Fault);
         Assert.Equal(7, look.Rows.Count);
     }
+
+    [Fact]
+    public void A_first_question_without_an_answer_in_the_context_does_not_take_the_answers_of_the_others()
+    {
+        using var file = Tables.File("""{"data": [{"title": "\ud83d", "paragraphs": [{"context": "Anna is in Dover.", "qas": [{"question": "When?", "is_impossible": true}, {"question": "Who?", "answers": [{"text": "Anna", "answer_start": 0}]}]}, {"context": "Nobody asks.", "qas": []}]}]}""");
+        var look = Tables.See(file, "train.json", null, TextTask.QuestionAnswering);
+        Assert.Contains("answers", look.Columns);
+        var rows = ReadTable.Rows(file, look.Format!, look.Columns).Select(r => ReadTable.Take(r, look.Mapping.Columns, Task)).ToList();
+        Assert.Equal([QuestionAnswers.None, """{"text":["Anna"],"answer_start":[0]}"""], rows.Select(r => r.Row?.Label ?? r.Rejection!.Reason));
+    }
+
+    [Fact]
+    public void A_small_file_whose_questions_would_fill_the_disk_is_refused()
+    {
+        using var file = Tables.File($$"""{"data": [{"paragraphs": [{"context": "{{new string('x', 1_000_000)}}", "qas": [{{string.Join(',', Enumerable.Repeat("""{"question":"a","answers":[]}""", 500))}}]}]}]}""");
+        Assert.Equal("Each question is a row with its whole context, and by question 68 that is more than 16 times the file; paragraph 1 has too many questions for its length. Divide long contexts, so that each question stands with the part it asks about.", Assert.Throws<DataFileException>(() => ReadTable.Rows(file, new(FileKind.Squad, "utf-8"), ["question", "context", "answers"]).Count()).Message);
+    }
 }

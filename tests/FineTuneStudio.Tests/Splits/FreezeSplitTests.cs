@@ -68,22 +68,47 @@ public sealed class FreezeSplitTests(StudioFixture app) : IClassFixture<StudioFi
     }
 
     [Fact]
-    public async Task Rows_of_a_text_with_two_labels_are_listed_with_their_numbers_and_a_locked_one_keeps_its_label()
+    public async Task Rows_of_a_text_with_two_labels_are_listed_with_their_numbers_and_a_text_with_a_locked_one_is_not()
     {
         var owner = await app.NewPerson();
         await app.NewVersion(await app.NewProject(owner), Rows.Of(("a", 5), ("b", 5)));
         var project = await app.NewProject(owner);
         var version = await app.NewVersion(project, [("Same text", "a"), ("Other text", "b"), .. Rows.Of(("a", 20), ("b", 20)), ("same  text", "b"), ("other text", "b"), ("=late", "a"), ("=late", "b")]);
-        Task<IReadOnlyList<ListConflicts.Row>> First() => owner.Do<ListConflicts, IReadOnlyList<ListConflicts.Row>>(l => l.First(project.Id, version.Number));
-        Assert.Equal([new(1, "Same text", "a"), new(43, "same  text", "b"), new(45, "=late", "a"), new(46, "=late", "b")], await First());
+        Task<ListConflicts.Beginning> First() => owner.Do<ListConflicts, ListConflicts.Beginning>(l => l.First(project.Id, version.Number));
+        Assert.Equal([new(1, "Same text", "a"), new(43, "same  text", "b"), new(45, "=late", "a"), new(46, "=late", "b")], (await First()).Rows);
         using var csv = new MemoryStream();
         Assert.True(await owner.Do<ListConflicts, bool>(l => l.Download(project.Id, version.Number, () => csv)));
         Assert.Equal("row,text,answer\r\n1,\"Same text\",\"a\"\r\n43,\"same  text\",\"b\"\r\n45,\"'=late\",\"a\"\r\n46,\"'=late\",\"b\"\r\n", System.Text.Encoding.UTF8.GetString(csv.ToArray()).TrimStart('\uFEFF'));
         Assert.False(await owner.Do<ListConflicts, bool>(l => l.Download(project.Id, 99, () => csv)));
 
         var split = await Freeze(owner, project, new() { VersionNumber = version.Number });
-        await using (var db = app.Db) await db.SplitRows.Where(r => r.SplitId == split.Id).ExecuteUpdateAsync(u => u.SetProperty(r => r.Part, SplitPart.Test));
-        Assert.All(await First(), row => Assert.Null(row.Answer));
+        await using (var db = app.Db)
+        {
+            await db.SplitRows.Where(r => r.SplitId == split.Id).ExecuteUpdateAsync(u => u.SetProperty(r => r.Part, SplitPart.Train));
+            await db.SplitRows.Where(r => r.SplitId == split.Id && db.VersionRows.Any(v => v.VersionId == version.Id && v.RowId == r.RowId && v.Position == 42)).ExecuteUpdateAsync(u => u.SetProperty(r => r.Part, SplitPart.Test));
+        }
+        // The other row of the text would tell what the locked one is not.
+        var beginning = await First();
+        Assert.Equal([45, 46], beginning.Rows.Select(r => r.Number));
+        Assert.Equal((2, 2), (beginning.All, beginning.Locked));
+        using var less = new MemoryStream();
+        await owner.Do<ListConflicts, bool>(l => l.Download(project.Id, version.Number, () => less));
+        Assert.DoesNotContain("ame", System.Text.Encoding.UTF8.GetString(less.ToArray()));
+    }
+
+    [Fact]
+    public async Task Answers_and_not_what_a_split_counts_of_them_contradict_each_other_and_numbers_keep_their_digits()
+    {
+        var owner = await app.NewPerson();
+        var project = await app.NewProject(owner, "Close numbers", TextTask.Regression);
+        var version = await app.NewVersion(project, [.. Enumerable.Range(0, 60).Select(i => ($"text {i}", (string?)$"{i}.5")), ("Twice", "-3.1234567"), ("twice", "-3.1234568")]);
+        Assert.Equal(2, (await Preview(owner, project, new() { VersionNumber = version.Number })).Conflicting);
+        using var csv = new MemoryStream();
+        await owner.Do<ListConflicts, bool>(l => l.Download(project.Id, version.Number, () => csv));
+        Assert.EndsWith("61,\"Twice\",-3.1234567\r\n62,\"twice\",-3.1234568\r\n", System.Text.Encoding.UTF8.GetString(csv.ToArray()));
+        var asked = await app.NewProject(owner, "Two answers", TextTask.Generation);
+        var written = await app.NewVersion(asked, [.. Enumerable.Range(0, 10).Select(i => ($"prompt {i}", (string?)"yes")), ("Same?", "yes"), ("Same?", "no")]);
+        Assert.Equal(0, (await Preview(owner, asked, new() { VersionNumber = written.Number })).Conflicting);
     }
 
     [Fact]
