@@ -98,6 +98,19 @@ public abstract class SequenceClassifier : Module<Tensor, Tensor?, Tensor?, Tens
     /// <summary>What the head reads: [batch, hidden], or [batch, length, hidden] where it is on each token. The arguments are those of <see cref="forward"/>.</summary>
     internal Tensor Features(Tensor input_ids, Tensor? attention_mask, Tensor? token_type_ids) => Pool(Encode(input_ids, attention_mask, token_type_ids, null));
 
+    /// <summary>
+    /// What <see cref="Training.BackboneProbe"/> reads, float32: the last block's output averaged over a text's tokens, [batch, hidden], or all of it, [batch, length, hidden],
+    /// where the head is on each token. No pooler, because it is new in a model that only learned to fill in words. The arguments are those of <see cref="forward"/>.
+    /// </summary>
+    internal Tensor ProbeFeatures(Tensor input_ids, Tensor? attention_mask, Tensor? token_type_ids)
+    {
+        var hidden = Encode(input_ids, attention_mask, token_type_ids, null).to(float32);
+        if (Head != EncoderHead.Sequence) return hidden;
+        if (attention_mask is null) return hidden.mean([1]);
+        var tokens = attention_mask.to(float32).unsqueeze(-1);
+        return (hidden * tokens).sum(1) / tokens.sum(1).clamp_min(1);
+    }
+
     /// <summary>Logits, float32, from <see cref="Features"/>.</summary>
     internal Tensor FromFeatures(Tensor features) => Classify(features).to(float32);
 

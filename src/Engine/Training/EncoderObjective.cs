@@ -2,6 +2,7 @@ using FineTuneStudio.Engine.Models;
 using FineTuneStudio.Engine.Text;
 using FineTuneStudio.Engine.Weights;
 using TorchSharp;
+using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace FineTuneStudio.Engine.Training;
@@ -13,6 +14,7 @@ internal abstract class EncoderObjective<TTexts> : Objective where TTexts : Toke
     private readonly string baseFolder;
     private Tokenizer? tokenizer;
     private KeptFeatures? kept;
+    private Linear? probe;
 
     /// <param name="labels">Names of the head's outputs.</param>
     /// <param name="head">What the head is put on.</param>
@@ -92,7 +94,7 @@ internal abstract class EncoderObjective<TTexts> : Objective where TTexts : Toke
     protected abstract Evaluation Measure(TTexts texts, IEnumerable<int[]> batches);
 
     /// <summary>The head's output for rows: float32, [rows, labels], or [rows, length, labels] where it is on each token.</summary>
-    protected Tensor Logits(TokenizedTexts texts, int[] rows) => kept?.Of(texts, rows) is { } features ? Classifier.FromFeatures(features) : texts.Through(Classifier, rows);
+    protected Tensor Logits(TokenizedTexts texts, int[] rows) => kept?.Of(texts, rows) is { } features ? probe?.call(features) ?? Classifier.FromFeatures(features) : texts.Through(Classifier, rows);
 
     /// <summary>The same for all rows.</summary>
     protected Tensor Logits(TokenizedTexts texts) => Logits(texts, texts.AllRows);
@@ -106,6 +108,35 @@ internal abstract class EncoderObjective<TTexts> : Objective where TTexts : Toke
         kept?.Dispose();
         kept = null;
         kept = KeptFeatures.Compute(Classifier, [.. texts.Select(t => t.Stretches)], batches);
+    }
+
+    public override double ProbeLoss(TokenizedTexts train, TokenizedTexts validation, Func<TokenizedTexts, IEnumerable<int[]>> batches)
+    {
+        using var all = NewDisposeScope();
+        try
+        {
+            using (no_grad())
+            {
+                using (MixedPrecision.Begin(Recipe.Precision)) kept = KeptFeatures.Compute(Classifier, [train.Stretches, validation.Stretches], batches, forProbe: true);
+                kept.Standardise();
+            }
+            probe = nn.Linear(nn.Parameter(zeros(Labels.Count, Classifier.Config.HiddenSize)), nn.Parameter(zeros(Labels.Count)));
+            using var optimizer = optim.AdamW(probe.parameters(), BackboneProbe.LearningRate(Classifier.Config.HiddenSize), weight_decay: 0);
+            foreach (var rows in train.TrainBatches(BackboneProbe.BatchSize(train.Count), Recipe.Seed, epoch: 0))
+            {
+                using var scope = NewDisposeScope();
+                optimizer.zero_grad();
+                Loss(train, rows).backward();
+                optimizer.step();
+            }
+            using (no_grad()) return Measure(validation, batches(validation)).Loss;
+        }
+        finally
+        {
+            probe?.Dispose();
+            kept?.Dispose();
+            (probe, kept) = (null, null);
+        }
     }
 
     /// <summary>A complete folder of the whole model, adapters merged, and beside its files the adapters alone with the head.</summary>

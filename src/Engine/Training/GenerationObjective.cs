@@ -142,6 +142,13 @@ internal sealed class GenerationObjective : Objective
         return new(loss / tokens, new Dictionary<Metric, double> { [Metric.Perplexity] = Math.Exp(loss / tokens), [Metric.TokenAccuracy] = right / tokens });
     }
 
+    public override double ProbeLoss(TokenizedTexts train, TokenizedTexts validation, Func<TokenizedTexts, IEnumerable<int[]>> batches)
+    {
+        using var noGrad = no_grad();
+        using var mixed = MixedPrecision.Begin(recipe.Precision);
+        return Measure(validation, batches(validation)).Loss;
+    }
+
     /// <summary>The losses of rows, in their order, a few rows at a time. Without gradients.</summary>
     internal static IReadOnlyList<AnswerLoss> Losses(CausalLM model, AnsweredTexts texts, int[] rows)
     {

@@ -13,14 +13,18 @@ internal sealed class KeptFeatures : IDisposable
     private readonly Dictionary<int[], long> places = new(ReferenceEqualityComparer.Instance);
     private readonly bool ofTokens;
     private readonly long count;
+    private readonly long ofFirst;
     private Tensor? vectors;
 
     private KeptFeatures(IReadOnlyList<TokenizedTexts> texts, bool ofTokens)
     {
         this.ofTokens = ofTokens;
-        foreach (var of in texts)
+        foreach (var (i, of) in texts.Index())
+        {
             for (var row = 0; row < of.Count; row++)
                 if (places.TryAdd(of.Ids(row), count)) count += ofTokens ? Math.Max(1, of.Length(row)) : 1;
+            if (i == 0) ofFirst = count;
+        }
     }
 
     /// <summary>Bytes in float32, for rows of so many tokens.</summary>
@@ -29,7 +33,8 @@ internal sealed class KeptFeatures : IDisposable
 
     /// <summary>Runs the backbone over all rows, in evaluation mode and without gradients.</summary>
     /// <param name="batches">Rows of each batch of some texts, all of them once.</param>
-    public static KeptFeatures Compute(SequenceClassifier model, IReadOnlyList<TokenizedTexts> texts, Func<TokenizedTexts, IEnumerable<int[]>> batches)
+    /// <param name="forProbe">Keeps what a linear probe reads in place of what the head reads.</param>
+    public static KeptFeatures Compute(SequenceClassifier model, IReadOnlyList<TokenizedTexts> texts, Func<TokenizedTexts, IEnumerable<int[]>> batches, bool forProbe = false)
     {
         var kept = new KeptFeatures(texts, OfTokens(model));
         try
@@ -39,7 +44,8 @@ internal sealed class KeptFeatures : IDisposable
                 {
                     using var scope = NewDisposeScope();
                     var (ids, mask) = of.Batch(rows);
-                    kept.Keep(of, rows, model.Features(ids, mask, of.TypesOf(rows, ids.shape[1])));
+                    var types = of.TypesOf(rows, ids.shape[1]);
+                    kept.Keep(of, rows, forProbe ? model.ProbeFeatures(ids, mask, types) : model.Features(ids, mask, types));
                 }
             return kept;
         }
@@ -62,6 +68,15 @@ internal sealed class KeptFeatures : IDisposable
             if (ofTokens) vectors.narrow(0, place, length).copy_(features.select(0, i).narrow(0, 0, length));
             else vectors.select(0, place).copy_(features.select(0, i));
         }
+    }
+
+    /// <summary>Makes every dimension's mean 0 over the first texts, and its variance 1 / hidden, so that a vector's length is about 1. A dimension that never changes becomes 0.</summary>
+    public void Standardise()
+    {
+        using var scope = NewDisposeScope();
+        var first = vectors!.narrow(0, 0, ofFirst);
+        var (mean, deviation) = (first.mean([0]), first.std(0, unbiased: false));
+        vectors.narrow(0, 0, count).sub_(mean).div_(deviation.clamp_min(1e-6 * deviation.max().item<float>() + 1e-30) * Math.Sqrt(vectors.shape[1]));
     }
 
     /// <summary>What the head reads of rows: [rows, hidden], or [rows, longest, hidden] with zeros at padding; null where they were not computed.</summary>

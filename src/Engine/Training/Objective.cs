@@ -135,6 +135,13 @@ internal abstract class Objective : IDisposable
     {
     }
 
+    /// <summary>
+    /// The loss on validation rows by which <see cref="BackboneProbe"/> judges what the model knows as it is now: of a new linear head after one epoch on the train rows, or
+    /// where there is no new head of the model itself. Called in evaluation mode; the model is not changed.
+    /// </summary>
+    /// <param name="batches">The rows that are computed together.</param>
+    public abstract double ProbeLoss(TokenizedTexts train, TokenizedTexts validation, Func<TokenizedTexts, IEnumerable<int[]>> batches);
+
     /// <summary>Training mode; what is frozen stays in evaluation mode.</summary>
     public abstract void TrainMode();
 
