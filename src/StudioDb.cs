@@ -71,7 +71,7 @@ public sealed class StudioDb(DbContextOptions<StudioDb> options) : IdentityUserC
         model.Entity<HubImport>().Ignore(i => i.Source);
 
         model.Entity<Run>().HasIndex(r => new { r.ProjectId, r.Number }).IsUnique();
-        model.Entity<Run>().Ignore(r => r.IsOver).Ignore(r => r.HasModel);
+        model.Entity<Run>().Ignore(r => r.IsOver).Ignore(r => r.HasModel).Ignore(r => r.ProbeGain);
         // A page and the trainer may want to move a run at the same moment: the second finds that it has changed.
         model.Entity<Run>().Property(r => r.State).IsConcurrencyToken();
         model.Entity<RunStep>().HasKey(s => new { s.RunId, s.Step });

@@ -25,6 +25,7 @@ public static class CheckMeanings
         ["V10"] = "What was never trained on cannot be answered.",
         ["V11"] = "Each look lets the next choice be fitted to the test part a little.",
         ["P1"] = "How much of the model came from its file; the rest began at random.",
+        ["P2"] = "A pretrained model helps a new head to lower its loss, or foresees answers, where random weights do not; neither does one whose weights were put in wrong places.",
         ["P7"] = "Where the base model is from, and whether you may use it.",
         ["P5"] = "Too high a rate destroys what a pretrained model knows, too low a one changes nothing.",
         ["P3"] = "A simple model on the same rows is the least that fine-tuning should beat.",

@@ -22,14 +22,30 @@ internal static class RunFacts
     internal static IReadOnlyList<Fact> Pretrained(ChecklistSubject subject)
     {
         const string share = "pass from 99 % with origin pretrained, block under 95 %";
-        if (subject.Run is not { } run || subject.BaseModel is not { } model) return [Fact.Unmeasured("P1", "Weights loaded", share, "limit our own", LaunchRun)];
+        if (subject.Run is not { } run || subject.BaseModel is not { } model) return [Fact.Unmeasured("P1", "Weights loaded", share, "limit our own", LaunchRun), NotProbed(LaunchRun)];
         return
         [
             run.BackboneShare is { } loaded
                 ? new("P1", "Weights loaded", $"{Say.Percent(loaded)} of the backbone loaded from the file; origin: {Origin(model.Origin)}", loaded < 0.95 ? Block : loaded >= 0.99 && model.Origin == ModelOrigin.Pretrained ? Pass : Warn, share, "matched tensor elements ÷ backbone elements; limit our own")
                 : Fact.Unmeasured("P1", "Weights loaded", share, "limit our own", $"Run {run.Number} has not loaded its base model yet."),
+            Probed(run, model, subject.Project.Task),
             new("P7", "Provenance and licence", $"{model.Name}, from “{model.Source}”; licence: {model.License ?? "not stated"}", model.License is null ? Warn : Pass, "warn without a licence", "our own"),
         ];
+    }
+
+    private const string Probe = "Knows more than random weights", ProbeLimits = "pass where the loss is at least 5 % lower, warn where it is not", ProbeSource = "linear probes, Alain and Bengio 2016; limit our own";
+
+    private static Fact NotProbed(string how) => Fact.Unmeasured("P2", Probe, ProbeLimits, ProbeSource, how);
+
+    private static Fact Probed(Run run, BaseModel model, TextTask task)
+    {
+        if (BackboneProbe.WhyNot(task) is { } why) return Fact.NotFor("P2", Probe, why);
+        if (model.Origin != ModelOrigin.Pretrained) return NotProbed($"Only a model that its importer declared pretrained is measured; the origin of {model.Name} is {Origin(model.Origin)}.");
+        if (run is not { ProbeLoss: { } loss, ReinitialisedProbeLoss: { } drawn, ProbeGain: { } gain })
+            return NotProbed(run.IsOver ? $"Run {run.Number} has not measured it; where it tried, its log says what kept it from it. Launch another run: it measures it before its first step." : $"Run {run.Number} measures it before its first step.");
+        var losses = task == TextTask.Generation ? $"before any training its validation loss is {Say.Number(loss)} and with random weights {Say.Number(drawn)}"
+            : $"a linear head’s validation loss after one epoch is {Say.Number(loss)} on this backbone and {Say.Number(drawn)} on the same with random weights";
+        return new("P2", Probe, $"Pretrained (declared), {(run.BackboneShare is { } share ? $"{Say.Percent(share)} of the backbone loaded, " : "")}probe gain {ProbeBackbone.Gain(gain)}: {losses}", gain >= BackboneProbe.LeastGain ? Pass : Warn, ProbeLimits, ProbeSource);
     }
 
     internal static IReadOnlyList<Fact> NotFromScratch(ChecklistSubject subject)

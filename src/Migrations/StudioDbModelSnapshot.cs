@@ -777,6 +777,9 @@ namespace FineTuneStudio.src.Migrations
                     b.Property<int>("Number")
                         .HasColumnType("INTEGER");
 
+                    b.Property<double?>("ProbeLoss")
+                        .HasColumnType("REAL");
+
                     b.Property<string>("ProjectId")
                         .IsRequired()
                         .HasColumnType("TEXT");
@@ -791,6 +794,9 @@ namespace FineTuneStudio.src.Migrations
                     b.Property<string>("RecipeJson")
                         .IsRequired()
                         .HasColumnType("TEXT");
+
+                    b.Property<double?>("ReinitialisedProbeLoss")
+                        .HasColumnType("REAL");
 
                     b.Property<int>("SplitId")
                         .HasColumnType("INTEGER");

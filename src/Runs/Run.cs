@@ -29,8 +29,14 @@ public sealed class Run
     public string? WeightsHash { get; set; }
     /// Share of the backbone's elements that came from the base model's file, 0 to 1.
     public double? BackboneShare { get; set; }
+    /// Validation loss by which the base model was probed, see BackboneProbe; null where it was not.
+    public double? ProbeLoss { get; set; }
+    /// The same with the base model's weights drawn anew.
+    public double? ReinitialisedProbeLoss { get; set; }
     public string? Failure { get; private set; }
 
+    /// How much lower the probe's loss is through the base model's weights, in proportion.
+    public double? ProbeGain => 1 - ProbeLoss / ReinitialisedProbeLoss;
     public bool IsOver => State is RunState.Finished or RunState.StoppedByPerson or RunState.Cancelled or RunState.Failed;
     public bool HasModel => State is RunState.Finished or RunState.StoppedByPerson && BestStep is not null;
 

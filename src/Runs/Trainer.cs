@@ -102,6 +102,7 @@ public sealed class Trainer(IDbContextFactory<StudioDb> databases, StudioFolder 
         }
         try
         {
+            ProbeBackbone.For(id, job, databases, () => signals.Asked(id), clock, log, stopping);
             FineTuneResult result;
             using (var journal = new RunJournal(id, databases, signals, watchers, clock, waits.Patience, log, stopping))
             {

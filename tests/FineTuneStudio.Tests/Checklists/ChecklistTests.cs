@@ -1,3 +1,4 @@
+using FineTuneStudio.BaseModels;
 using FineTuneStudio.Checklists;
 using FineTuneStudio.Datasets;
 using FineTuneStudio.Engine.Training;
@@ -36,6 +37,41 @@ public sealed class ChecklistTests(StudioFixture app) : IClassFixture<StudioFixt
         Assert.Equal(FactState.Pass, Fact(list, DosAndDonts.NoPoorLabels, "D3").State);
         Assert.Equal("8 evaluations on 30 validation rows in run 1, 2 an epoch", Fact(list, DosAndDonts.Validate, "V3").Value);
         Assert.Equal(FactState.Pass, Fact(list, DosAndDonts.NoSkippedValidation, "V5").State);
+    }
+
+    [Fact]
+    public async Task What_a_probe_of_the_base_model_measured_is_told_with_both_losses_and_what_was_not_measured_says_how_to_get_it()
+    {
+        var run = await FinishedRun.Make(app, "Probed");
+        async Task<Fact> Probe(ModelOrigin origin, double? loss = null, double? drawn = null)
+        {
+            await using (var db = app.Db)
+            {
+                await db.BaseModels.Where(m => m.ProjectId == run.Project.Id).ExecuteUpdateAsync(s => s.SetProperty(m => m.Origin, origin));
+                await db.Runs.Where(r => r.Id == run.RunId).ExecuteUpdateAsync(s => s.SetProperty(r => r.ProbeLoss, loss).SetProperty(r => r.ReinitialisedProbeLoss, drawn));
+            }
+            return Fact(await Measure(run.Engineer, run.Project), DosAndDonts.Pretrained, "P2");
+        }
+        var pass = await Probe(ModelOrigin.Pretrained, 0.75, 1.5);
+        Assert.Equal((FactState.Pass, "Pretrained (declared), 100 % of the backbone loaded, probe gain +50.0 %: a linear head’s validation loss after one epoch is 0.75 on this backbone and 1.5 on the same with random weights"), (pass.State, pass.Value));
+        Assert.Equal(("pass where the loss is at least 5 % lower, warn where it is not", "linear probes, Alain and Bengio 2016; limit our own"), (pass.Threshold, pass.Source));
+        Assert.Equal(FactState.Pass, (await Probe(ModelOrigin.Pretrained, 0.949, 1)).State);
+        var warn = await Probe(ModelOrigin.Pretrained, 0.96, 1);
+        Assert.Equal((FactState.Warn, "Pretrained (declared), 100 % of the backbone loaded, probe gain +4.0 %: a linear head’s validation loss after one epoch is 0.96 on this backbone and 1 on the same with random weights"), (warn.State, warn.Value));
+        Assert.Contains("probe gain −10.0 %", (await Probe(ModelOrigin.Pretrained, 1.1, 1)).Value);
+
+        var old = await Probe(ModelOrigin.Pretrained);
+        Assert.Equal((FactState.NotMeasured, "Run 1 has not measured it; where it tried, its log says what kept it from it. Launch another run: it measures it before its first step."), (old.State, old.HowToMeasure));
+        Assert.Equal("Only a model that its importer declared pretrained is measured; the origin of Practice model is random, not pretrained.", (await Probe(ModelOrigin.Random)).HowToMeasure);
+        Assert.Equal("Only a model that its importer declared pretrained is measured; the origin of Practice model is unknown, which does not count as pretrained.", (await Probe(ModelOrigin.Unknown)).HowToMeasure);
+
+        await using (var db = app.Db) await db.Projects.Where(p => p.Id == run.Project.Id).ExecuteUpdateAsync(s => s.SetProperty(p => p.Task, TextTask.Generation));
+        Assert.EndsWith("probe gain +50.0 %: before any training its validation loss is 3 and with random weights 6", (await Probe(ModelOrigin.Pretrained, 3, 6)).Value);
+        await using (var db = app.Db) await db.Projects.Where(p => p.Id == run.Project.Id).ExecuteUpdateAsync(s => s.SetProperty(p => p.Task, TextTask.QuestionAnswering));
+        var asked = await Probe(ModelOrigin.Pretrained);
+        Assert.Equal((FactState.DoesNotApply, "where an answer begins and ends cannot be read off frozen features by a linear head, so its loss would say little of the backbone"), (asked.State, asked.Value));
+        await using (var db = app.Db) await db.Projects.Where(p => p.Id == run.Project.Id).ExecuteUpdateAsync(s => s.SetProperty(p => p.Task, TextTask.Regression));
+        Assert.Equal("a linear head’s loss on numbers differs as much between two draws of random weights as between random and pretrained ones", (await Probe(ModelOrigin.Pretrained)).Value);
     }
 
     [Fact]

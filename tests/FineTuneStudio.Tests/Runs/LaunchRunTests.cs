@@ -1,6 +1,9 @@
+using FineTuneStudio.BaseModels;
+using FineTuneStudio.Checklists;
 using FineTuneStudio.Engine.Training;
 using FineTuneStudio.Projects;
 using FineTuneStudio.Runs;
+using FineTuneStudio.Tests.BaseModels;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -27,6 +30,38 @@ public sealed class LaunchRunTests(StudioFixture app) : IClassFixture<StudioFixt
         Assert.Equal(64, run.WeightsHash!.Length);
         Assert.True(File.Exists(Path.Combine(app.Folder, "runs", run.Id.ToString(), "best", "model.safetensors")));
         Assert.Contains(await db.RunLog.Where(l => l.RunId == run.Id).Select(l => l.Text).ToListAsync(), l => l.StartsWith("100 % of the backbone loaded from the file"));
+    }
+
+    [Fact]
+    public async Task A_base_model_that_is_declared_pretrained_is_probed_before_the_first_run_of_a_split_and_the_checklist_says_what_came_of_it()
+    {
+        var scene = await Scene.Make(app, "Probed", rows: 600);
+        async Task<(Run Run, Fact Fact, string[] Probe)> Ran(int model)
+        {
+            var number = await scene.Engineer.Do<LaunchRun, int>(launch => launch.Handle(scene.Project.Id, 1, model, Quick));
+            var run = await app.Ended(scene.Project, number);
+            Assert.Equal((RunState.Finished, (string?)null), (run.State, run.Failure));
+            var list = await scene.Engineer.Do<MeasureChecklist, MeasuredChecklist>(m => m.Handle(scene.Project.Id, number));
+            await using var db = app.Db;
+            return (run, list.Lines.Single(l => l.Key == DosAndDonts.Pretrained).Facts.Single(f => f.Id == "P2"), await db.RunLog.Where(l => l.RunId == run.Id && l.Text.Contains("robe")).OrderBy(l => l.Id).Select(l => l.Text).ToArrayAsync());
+        }
+        Task<BaseModel> Import(string name, string folder) => scene.Engineer.Do<ImportBaseModel, BaseModel>(i => i.FromZip(scene.Project.Id, new() { Name = name, Source = "this test", Origin = ModelOrigin.Pretrained },
+            new MemoryStream(ImportBaseModelTests.Zip([.. Directory.GetFiles(folder).Select(f => (Path.GetFileName(f), File.ReadAllBytes(f)))]))));
+
+        var random = await Ran(scene.Model.Number);
+        Assert.Equal((null, FactState.NotMeasured, 0), (random.Run.ProbeLoss, random.Fact.State, random.Probe.Length));
+
+        var knows = await Import("Knows the messages", Path.Combine(app.Folder, "runs", random.Run.Id.ToString(), "best"));
+        var first = await Ran(knows.Number);
+        Assert.True(first.Fact.State == FactState.Pass && first.Run.ProbeGain >= 0.05, first.Fact.Value);
+        Assert.StartsWith("Pretrained (declared), 100 % of the backbone loaded, probe gain +", first.Fact.Value);
+        Assert.Matches(@"^Probe of the base model, gain \+[0-9.]+ %: after one epoch of a linear head on 480 train rows, the loss on 60 validation rows is [0-9.]+ with the loaded weights and [0-9.]+ with random ones, drawn by the seed [0-9]+\.$", Assert.Single(first.Probe));
+        var second = await Ran(knows.Number);
+        Assert.Equal((first.Run.ProbeLoss, first.Run.ReinitialisedProbeLoss, first.Fact), (second.Run.ProbeLoss, second.Run.ReinitialisedProbeLoss, second.Fact));
+        Assert.Equal($"Probe of the base model, gain {ProbeBackbone.Gain(first.Run.ProbeGain!.Value)}, as run {first.Run.Number} measured it on the same split.", Assert.Single(second.Probe));
+
+        var wrong = await Ran((await Import("Says it knows", Path.Combine(app.Services.GetRequiredService<StudioFolder>().BaseModel(scene.Model.StoredAs)))).Number);
+        Assert.True(wrong.Fact.State == FactState.Warn && wrong.Run.ProbeGain < 0.05, wrong.Fact.Value);
     }
 
     [Fact]
