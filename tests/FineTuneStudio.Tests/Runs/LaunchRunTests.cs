@@ -4,8 +4,10 @@ using FineTuneStudio.Engine.Training;
 using FineTuneStudio.Projects;
 using FineTuneStudio.Runs;
 using FineTuneStudio.Tests.BaseModels;
+using FineTuneStudio.Tests.Reports;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace FineTuneStudio.Tests.Runs;
 
@@ -62,6 +64,22 @@ public sealed class LaunchRunTests(StudioFixture app) : IClassFixture<StudioFixt
 
         var wrong = await Ran((await Import("Says it knows", Path.Combine(app.Services.GetRequiredService<StudioFolder>().BaseModel(scene.Model.StoredAs)))).Number);
         Assert.True(wrong.Fact.State == FactState.Warn && wrong.Run.ProbeGain < 0.05, wrong.Fact.Value);
+    }
+
+    [Fact]
+    public async Task A_probe_that_cannot_be_measured_or_is_ended_by_a_person_fails_no_run()
+    {
+        var run = await FinishedRun.Make(app, "Not probed");
+        await using (var change = app.Db) await change.BaseModels.Where(m => m.ProjectId == run.Project.Id).ExecuteUpdateAsync(s => s.SetProperty(m => m.Origin, ModelOrigin.Pretrained));
+        List<TrainingExample> rows = [new LabeledText(1, "late", 0), new LabeledText(2, "early", 1)];
+        void Probe(string model, StopRequest asked) => ProbeBackbone.For(run.RunId, new(Quick, model, ["a", "b"], rows, rows, ""), app.Services.GetRequiredService<IDbContextFactory<StudioDb>>(), () => asked, TimeProvider.System, NullLogger.Instance, default);
+        Probe(Path.Combine(app.Folder, "gone"), StopRequest.None);
+        Probe(Path.Combine(ContentRoot.Find([]), "sample", "practice-model"), StopRequest.Stop);
+        await using var db = app.Db;
+        Assert.Null((await db.Runs.SingleAsync(r => r.Id == run.RunId)).ProbeLoss);
+        const string begins = "The base model is declared pretrained; before the first step it is measured once for this split whether it knows more than random weights.";
+        Assert.Equal([begins, "Whether the base model knows more than random weights could not be measured: The model folder has no config.json; choose a complete Hugging Face model folder.", begins],
+            await db.RunLog.Where(l => l.RunId == run.RunId).OrderBy(l => l.Id).Select(l => l.Text).ToListAsync());
     }
 
     [Fact]

@@ -44,9 +44,11 @@ public sealed class RunPageTests(StudioFixture app, Browser browser) : IClassFix
         var seen = await Points(page);
         await Snap(page, "run-finished");
 
+        await using (var probed = app.Db) await probed.Runs.Where(r => r.ProjectId == scene.Project.Id).ExecuteUpdateAsync(s => s.SetProperty(r => r.ProbeLoss, 0.75).SetProperty(r => r.ReinitialisedProbeLoss, 1.0));
         var late = await browser.Open(app.Url, 390, 844);
         await late.SignIn(scene.Engineer.Mail);
         await late.GotoAsync($"/p/{scene.Project.Id}/runs/1");
+        await Assertions.Expect(late.GetByText("not pretrained; probe gain +25.0 % over random weights")).ToBeVisibleAsync();
         await late.WaitForFunctionAsync("() => document.querySelector('[data-chart=loss]')?.data?.[0]?.x?.length > 0");
         Assert.Equal(seen, await Points(late));
         await using var db = app.Db;
