@@ -19,6 +19,7 @@ switch (args)
 {
     case ["train", .. var options]: return TrainCommand.Run(options, Console.Out, Console.Error);
     case ["predict", .. var options]: return PredictCommand.Run(options, Console.Out, Console.Error);
+    case ["few-shot", .. var options]: return FewShotCommand.Run(options, Console.Out, Console.Error);
     case ["doctor", .. var options]: return DoctorCommand.Run(options, Console.Out, Console.Error);
 }
 

@@ -53,7 +53,7 @@ public static class TrainCommand
         finally { Console.CancelKeyPress -= OnInterrupt; }
     }
 
-    private static RunRecipe ReadRecipe(string? path)
+    internal static RunRecipe ReadRecipe(string? path)
     {
         if (path is not null && !File.Exists(path)) throw new CommandException($"There is no recipe {path}.");
         var recipe = path is null ? new RunRecipe() : RunRecipe.FromJson(File.ReadAllText(path));
@@ -65,13 +65,13 @@ public static class TrainCommand
         if (options.Optional("--question") is not null || options.Optional("--context") is not null) return ReadQuestions(recipe, options);
         if (options.Optional("--prompt") is not null || options.Optional("--answer") is not null) return (ReadPrompts(recipe, options), []);
         var (data, text, label) = (options.Required("--data"), options.Optional("--text") ?? "text", options.Optional("--label") ?? "label");
-        var rows = ReadRows(data, text, label);
+        var rows = TextRows.Read(data, text, label);
         var labels = rows.Select(r => r.Label).Distinct().Order(StringComparer.Ordinal).ToList();
         var number = labels.Select((name, i) => (name, i)).ToDictionary(l => l.name, l => l.i);
         LabeledText Numbered((long Line, string Text, string Label) row) => new(row.Line, row.Text, number.TryGetValue(row.Label, out var i) ? i
             : throw new CommandException($"{options.Optional("--test")}, line {row.Line}: the label \"{row.Label}\" does not occur in {data}."));
 
-        var test = options.Optional("--test") is { } file ? ReadRows(file, text, label).Select(Numbered).ToList() : null;
+        var test = options.Optional("--test") is { } file ? TextRows.Read(file, text, label).Select(Numbered).ToList() : null;
         var parts = SplitRows.ByLabel(rows.Select(Numbered).ToList(), options.Share("--validation-share", 0.1), test is null ? options.Share("--test-share", 0.1) : 0, recipe.Seed);
         return (new(recipe, options.RequiredFolder("--base"), labels, parts.Train, parts.Validation, options.RequiredOutputFolder("--out")), test ?? parts.Test);
     }
@@ -91,21 +91,11 @@ public static class TrainCommand
     {
         foreach (var name in new[] { "--text", "--label", "--test", "--test-share" })
             if (options.Optional(name) is not null) throw new CommandException($"{name} does not go together with --prompt and --answer.");
-        var rows = ReadRows(options.Required("--data"), options.Required("--prompt"), options.Required("--answer"));
+        var rows = TextRows.Read(options.Required("--data"), options.Required("--prompt"), options.Required("--answer"));
         var parts = SplitRows.ByLabel([.. rows.Select((_, i) => new LabeledText(i, "", 0))], options.Share("--validation-share", 0.1), 0, recipe.Seed);
         List<AnsweredPrompt> Of(List<LabeledText> part) => [.. part.Select(r => rows[(int)r.RowId]).Select(r => new AnsweredPrompt(r.Line, r.Text, r.Label))];
         if (recipe.Metric == new RunRecipe().Metric) recipe = recipe with { Metric = Metric.Perplexity };
         return new(recipe, options.RequiredFolder("--base"), [], Of(parts.Train), Of(parts.Validation), options.RequiredOutputFolder("--out"), TextTask.Generation);
-    }
-
-    private static List<(long Line, string Text, string Label)> ReadRows(string path, string text, string label)
-    {
-        using var csv = new CsvRows(path);
-        var (textColumn, labelColumn) = (csv.Column(text), csv.Column(label));
-        var rows = new List<(long, string, string)>();
-        while (csv.Next())
-            if (csv[labelColumn].Trim() is { Length: > 0 } name && csv[textColumn] is { Length: > 0 } content) rows.Add((csv.Line, content, name));
-        return rows.Count > 0 ? rows : throw new CommandException($"{path} has no row with both a {text} and a {label}.");
     }
 
     private static IReadOnlyDictionary<Metric, double> Score(string folder, IReadOnlyList<LabeledText> rows, int maxLength, int labels)

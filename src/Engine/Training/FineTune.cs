@@ -71,7 +71,7 @@ public static class FineTune
         public Loop(FineTuneJob job, Action<TrainingEvent> report, Func<StopRequest> stop, CancellationToken cancel)
         {
             (this.job, recipe, this.report, this.stop, this.cancel) = (job, job.Recipe, report, stop, cancel);
-            plan = TrainingPlan.For(recipe, job.Train.Count);
+            plan = TrainingPlan.For(recipe, job.Train.Count, job.Steps);
 
             try
             {
@@ -106,12 +106,12 @@ public static class FineTune
 
         public FineTuneResult Run(bool resume)
         {
-            if (resume && Checkpoint.Exists(Last))
+            if (resume && job.Saves && Checkpoint.Exists(Last))
             {
                 state = Checkpoint.Load(Last, optimizer, state.RecipeSha256, state.DataSha256);
                 report(new LogLine($"Going on after step {state.Step} of {plan.TotalSteps}."));
             }
-            else
+            else if (job.Saves)
                 foreach (var folder in new[] { Last, Best }.Where(Directory.Exists)) Directory.Delete(folder, recursive: true);
             // A run that had ended with early stopping before it was interrupted has nothing left to do.
             if (Impatient) return End(FineTuneOutcome.StoppedEarly);
@@ -284,7 +284,7 @@ public static class FineTune
             report(new LogLine($"There was not enough memory to evaluate {before} rows of up to {recipe.MaxLength} tokens at a time; from now on it is {before / 2}."));
         }
 
-        private string Kept => Checkpoint.Exists(Last) ? "The last good checkpoint is kept." : "Nothing was saved yet.";
+        private string Kept => job.Saves && Checkpoint.Exists(Last) ? "The last good checkpoint is kept." : "Nothing was saved yet.";
 
         private double Epoch => (double)state.Step / plan.StepsPerEpoch;
 
@@ -351,12 +351,14 @@ public static class FineTune
 
         private void SaveBest()
         {
+            if (!job.Saves) return;
             objective.Save(Best);
             report(new CheckpointSaved(state.Step, Best, Best: true));
         }
 
         private void SaveLast()
         {
+            if (!job.Saves) return;
             var start = Stopwatch.GetTimestamp();
             Checkpoint.Save(Last, optimizer, state);
             pace.Saved(Stopwatch.GetElapsedTime(start).TotalSeconds);
@@ -381,7 +383,7 @@ public static class FineTune
                 }
                 SaveLast();
             }
-            return new(outcome, state.BestStep, state.BestMetric ?? double.NaN, state.Step, Directory.Exists(Best) ? Best : null);
+            return new(outcome, state.BestStep, state.BestMetric ?? double.NaN, state.Step, job.Saves && Directory.Exists(Best) ? Best : null);
         }
 
         private string DataSha256()

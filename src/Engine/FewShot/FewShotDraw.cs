@@ -1,0 +1,51 @@
+using FineTuneStudio.Engine.Training;
+
+namespace FineTuneStudio.Engine.FewShot;
+
+/// <summary>
+/// Which rows are examples. Each row's place within its label follows from seed, draw and row id alone, so that the draw of 2 a label contains that of 1,
+/// all methods learn from the same rows, and neither the order of the pool nor other rows change what is drawn.
+/// </summary>
+public static class FewShotDraw
+{
+    private const int Measuring = -1;
+
+    /// <summary>The first <paramref name="k"/> rows of each label in a draw's order, or all that a label has, by row id.</summary>
+    /// <param name="draw">Counted from 0.</param>
+    public static IReadOnlyList<LabeledText> Of(IReadOnlyList<LabeledText> pool, int k, int draw, int seed) =>
+        [.. pool.GroupBy(r => r.Label).SelectMany(label => InOrder(label, draw, seed).Take(k)).OrderBy(r => r.RowId)];
+
+    /// <summary>A random sample of at most <paramref name="most"/> rows to measure on, by row id.</summary>
+    public static IReadOnlyList<LabeledText> Sample(IReadOnlyList<LabeledText> rows, int most, int seed) => [.. InOrder(rows, Measuring, seed).Take(most).OrderBy(r => r.RowId)];
+
+    /// <summary>The ks, rising, without those that would draw the same rows as the one before, because no label has more.</summary>
+    public static IReadOnlyList<int> DistinctKs(IReadOnlyList<LabeledText> pool, IEnumerable<int> ks)
+    {
+        var largest = pool.GroupBy(r => r.Label).Max(g => g.Count());
+        var rising = ks.Order().ToList();
+        return [.. rising.Where((k, i) => i == 0 || rising[i - 1] < largest)];
+    }
+
+    /// <summary>What a run of a draw begins with: other heads and batches in each draw, the same for all methods and ks.</summary>
+    internal static int SeedOf(int draw, int seed) => (int)(Mixed(Start(draw, seed)) >> 33);
+
+    private static IEnumerable<LabeledText> InOrder(IEnumerable<LabeledText> rows, int draw, int seed)
+    {
+        var start = Start(draw, seed);
+        return rows.OrderBy(r => Mixed(start ^ (ulong)r.RowId)).ThenBy(r => r.RowId);
+    }
+
+    private static ulong Start(int draw, int seed) => Mixed((ulong)(uint)seed << 32 | (uint)draw);
+
+    /// <summary>SplitMix64 (Steele et al. 2014): one number to another that looks random, and no two to the same.</summary>
+    private static ulong Mixed(ulong x)
+    {
+        unchecked
+        {
+            x += 0x9E3779B97F4A7C15;
+            x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9;
+            x = (x ^ (x >> 27)) * 0x94D049BB133111EB;
+            return x ^ (x >> 31);
+        }
+    }
+}
