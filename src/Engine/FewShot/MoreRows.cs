@@ -28,10 +28,12 @@ public enum MoreRowsKind
 public sealed record MoreRowsAnswer(MoreRowsKind Kind, int Now, int? More, int? Low, int? High, string Sentence);
 
 /// <summary>
-/// Foresees a learning curve from its points: a <see cref="PowerLaw"/> by weighted least squares, and laws of 1,000 resampled curves for its uncertainty. Draws are
-/// resampled whole, because the examples of a draw lie within each other, and their distances from the mean are stretched by sqrt(draws / (draws - 1)), because
-/// the mean is their own (Davison and Hinkley 1997). What the choice of measured rows does to all points alike is not in it. The examples of a curve are spread
-/// evenly over the labels; the answer is about more rows of that kind. Nothing is said beyond <see cref="Reach"/> times the largest number measured.
+/// Foresees a learning curve from its points: a <see cref="PowerLaw"/> by weighted least squares, and laws of 1,000 resampled curves for its uncertainty. The draws of
+/// each number of rows are resampled, and their mean's distance from the measured one is stretched by sqrt(draws / (draws - 1)), because the mean is their own (Davison
+/// and Hinkley 1997), and by Student's t over the normal, because their spread is known from few. On simulated curves of three draws the 95 % intervals held the
+/// truth in 78 to 94 of 100 cases, so read them as the least uncertainty there is. What the choice of measured rows does to all points alike is not in them. The
+/// examples of a curve are spread evenly over the labels; the answer is about more rows of that kind. Nothing is said beyond <see cref="Reach"/> times the largest
+/// number measured.
 /// </summary>
 public sealed class MoreRows
 {
@@ -41,7 +43,10 @@ public sealed class MoreRows
     /// <summary>Gains below this are called none.</summary>
     private const double Least = 0.005;
 
-    private const int LeastSizes = 3, Resamples = 1000;
+    private const int LeastSizes = 3, Resamples = 1000, Prior = 4;
+
+    /// <summary>Standard deviations of a normal distribution that hold 95 % of it.</summary>
+    private const double Normal = 1.959964;
 
     private readonly IReadOnlyList<PowerLaw> resampled;
 
@@ -66,27 +71,25 @@ public sealed class MoreRows
         var largest = sizes.Count == 0 ? 0 : sizes[^1].Key;
         if (sizes.Count < LeastSizes) return new(null, [], sizes.Count, draws.Length, largest);
 
-        // The spread of a few draws is itself uncertain, so each size's is drawn towards that of all, which counts as one draw.
+        // The spread of a few draws is itself uncertain, so each size's is drawn towards that of all, which counts as Prior further draws.
         var means = sizes.ToDictionary(g => g.Key, g => g.Average(p => p.Error));
         var squares = sizes.ToDictionary(g => g.Key, g => g.Sum(p => Math.Pow(p.Error - means[g.Key], 2)));
-        var pooled = points.Count > sizes.Count ? squares.Values.Sum() / (points.Count - sizes.Count) : 0;
-        var weights = sizes.ToDictionary(g => g.Key, g => g.Count() / ((squares[g.Key] + pooled) / g.Count() + 1e-8));
+        var degrees = points.Count - sizes.Count;
+        var pooled = degrees > 0 ? squares.Values.Sum() / degrees : 0;
+        var weights = sizes.ToDictionary(g => g.Key, g => g.Count() / ((squares[g.Key] + Prior * pooled) / (g.Count() - 1 + Prior) + 1e-8));
         var law = PowerLaw.Fit([.. means.Select(m => ((double)m.Key, m.Value, weights[m.Key]))]);
-        if (draws.Length < 2) return new(law, [], sizes.Count, draws.Length, largest);
+        if (degrees == 0) return new(law, [], sizes.Count, draws.Length, largest);
 
-        var (random, stretch, laws) = (new Random(seed), Math.Sqrt(draws.Length / (draws.Length - 1.0)), new List<PowerLaw>());
-        var byDraw = points.GroupBy(p => p.Draw).ToDictionary(g => g.Key, g => g.ToList());
+        var (random, laws) = (new Random(seed), new List<PowerLaw>());
+        var widening = StudentT.Reach(0.95, degrees) / Normal;
         for (var r = 0; r < Resamples; r++)
-        {
-            var sums = new Dictionary<int, (double Sum, int Count)>();
-            foreach (var _ in draws)
-                foreach (var (_, rows, error) in byDraw[draws[random.Next(draws.Length)]])
-                {
-                    var so = sums.GetValueOrDefault(rows);
-                    sums[rows] = (so.Sum + means[rows] + stretch * (error - means[rows]), so.Count + 1);
-                }
-            if (sums.Count >= LeastSizes) laws.Add(PowerLaw.Fit([.. sums.OrderBy(s => s.Key).Select(s => ((double)s.Key, Math.Clamp(s.Value.Sum / s.Value.Count, 0, 1), weights[s.Key]))]));
-        }
+            laws.Add(PowerLaw.Fit([.. sizes.Select(size =>
+            {
+                double[] errors = [.. size.Select(p => p.Error)];
+                var (mean, stretch) = (means[size.Key], errors.Length > 1 ? widening * Math.Sqrt(errors.Length / (errors.Length - 1.0)) : 0);
+                var drawn = Enumerable.Range(0, errors.Length).Average(_ => errors[random.Next(errors.Length)]);
+                return ((double)size.Key, Math.Clamp(mean + stretch * (drawn - mean), 0, 1), weights[size.Key]);
+            })]));
         return new(law, laws, sizes.Count, draws.Length, largest);
     }
 
@@ -120,7 +123,7 @@ public sealed class MoreRows
             : $"95 % interval {About(low ?? limit - rows)} to {(high is { } most ? About(most) : "beyond what the curve can tell")}";
         return new(MoreRowsKind.Found, rows, (int)Math.Ceiling(more), (int?)low, (int?)high, Text($"To gain {Points(gain)} of {metric.Name()} over now ({rows:#,0} rows), label about {About(Math.Ceiling(more))} more rows ({interval})."));
 
-        string Spread() => resampled.Count == 0 ? "" : Bootstrap.Percentiles([.. resampled.Select(Won)], 0.95) is var won ? Text($" (95 % interval {Points(won.Low, "0.0")} to {Points(won.High)})") : "";
+        string Spread() => resampled.Count == 0 ? "" : Bootstrap.Percentiles([.. resampled.Select(Won)], 0.95) is var won ? Text($" (95 % interval {Points(won.Low, "0.0")} to {Points(won.High, "0.0")})") : "";
     }
 
     /// <summary>The middle 95 % as whole rows; null is infinity. Not interpolated, because infinite values are among them.</summary>
