@@ -14,13 +14,21 @@ public sealed class KeptPoints : IDisposable
     private static readonly JsonSerializerOptions Format = new() { PropertyNamingPolicy = JsonNamingPolicy.CamelCase };
 
     private readonly FileStream file;
+    private readonly FileStream held;
     private readonly List<FewShotPoint> points = [];
     private readonly Func<FewShotMethod, string> of;
 
     /// <param name="Of">What the point depends on besides k and draw, as a hash.</param>
     private sealed record Line(FewShotPoint Point, string Of);
 
-    private KeptPoints(FileStream file, Func<FewShotMethod, string> of) => (this.file, this.of) = (file, of);
+    private KeptPoints(string path, Func<FewShotMethod, string> of)
+    {
+        this.of = of;
+        // The lock is a file of its own, so that the points can be read meanwhile; the system drops it when a process is killed.
+        try { held = new(path + ".lock", FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, bufferSize: 1, FileOptions.DeleteOnClose); }
+        catch (IOException) when (File.Exists(path + ".lock")) { throw new TrainingException($"Another curve is being measured into {Path.GetDirectoryName(path)}; wait for it, or choose another output folder."); }
+        file = new(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.ReadWrite);
+    }
 
     public IReadOnlyList<FewShotPoint> Points => points;
 
@@ -31,7 +39,7 @@ public sealed class KeptPoints : IDisposable
     {
         Directory.CreateDirectory(folder);
         var path = Path.Combine(folder, FileName);
-        var kept = new KeptPoints(new(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read), of);
+        var kept = new KeptPoints(path, of);
         try
         {
             if (kept.file.Length > 0 && !resume) throw new TrainingException($"{path} already holds points of a curve; go on with it, or choose another output folder.");
@@ -45,7 +53,7 @@ public sealed class KeptPoints : IDisposable
         }
     }
 
-    /// <summary>The finished points in a folder, of whatever curve; none where there is no file.</summary>
+    /// <summary>The finished points in a folder, of whatever curve, also while it is measured; none where there is no file.</summary>
     /// <exception cref="TrainingException">The file is not one of points.</exception>
     public static IReadOnlyList<FewShotPoint> In(string folder)
     {
@@ -89,5 +97,9 @@ public sealed class KeptPoints : IDisposable
         return lines;
     }
 
-    public void Dispose() => file.Dispose();
+    public void Dispose()
+    {
+        file.Dispose();
+        held.Dispose();
+    }
 }

@@ -111,6 +111,33 @@ public sealed class LearningCurveTests : IDisposable
     }
 
     [Fact]
+    public void Points_can_be_read_while_a_curve_is_measured_but_no_second_curve_may_write_beside_it()
+    {
+        var job = Job() with { Methods = [FewShotMethod.Centroid] };
+        string? second = null;
+        var seen = new List<int>();
+        LearningCurve.Run(job, e =>
+        {
+            if (e is not CurvePointDone) return;
+            seen.Add(KeptPoints.In(job.OutputFolder).Count);
+            second ??= Refused(job, resume: true);
+        }, () => StopRequest.None, default);
+        Assert.Equal([1, 2, 3, 4], seen);
+        Assert.Equal($"Another curve is being measured into {job.OutputFolder}; wait for it, or choose another output folder.", second);
+    }
+
+    [Fact]
+    public void No_tensor_stays_behind()
+    {
+        Run(Job("first"));
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
+        var before = TorchSharp.torch.Tensor.TotalCount;
+        Run(Job("second"));
+        Assert.Equal(before, TorchSharp.torch.Tensor.TotalCount);
+    }
+
+    [Fact]
     public void A_server_that_goes_down_and_a_person_who_cancels_end_a_curve_amid_a_point()
     {
         using var down = new CancellationTokenSource();

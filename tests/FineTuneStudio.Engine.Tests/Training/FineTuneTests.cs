@@ -287,6 +287,22 @@ public sealed class FineTuneTests(WholeRun whole) : IClassFixture<WholeRun>, IDi
     }
 
     [Fact]
+    public void A_run_of_so_many_steps_that_is_only_measured_takes_them_evaluates_at_the_end_and_leaves_files_as_they_are()
+    {
+        var best = Directory.CreateDirectory(folder.File("best")).FullName;
+        File.WriteAllText(Path.Combine(best, "model.safetensors"), "of another run");
+        var job = SmallTexts.Job(folder.Path, train: 12);
+        var (result, events) = SmallTexts.Run(job with { Steps = 25, Saves = false });
+        Assert.Equal((FineTuneOutcome.Finished, 25, null), (result.Outcome, result.StepsDone, result.BestFolder));
+        Assert.Equal([25], events.OfType<EvaluationDone>().Select(e => e.Step));
+        Assert.Empty(events.OfType<CheckpointSaved>());
+        Assert.Equal("of another run", File.ReadAllText(Path.Combine(best, "model.safetensors")));
+        Assert.Single(Directory.EnumerateFileSystemEntries(folder.Path));
+        // It is the same run as one that saves.
+        Assert.Equal(events.OfType<StepDone>().Select(s => s.TrainLoss), SmallTexts.Run(job with { Steps = 25, OutputFolder = folder.File("saved") }).Events.OfType<StepDone>().Select(s => s.TrainLoss));
+    }
+
+    [Fact]
     public void Hundreds_of_steps_leave_no_tensor_behind()
     {
         var job = SmallTexts.Job(folder.Path, SmallTexts.Recipe with { Epochs = 10, EvaluationsPerEpoch = 1 });
