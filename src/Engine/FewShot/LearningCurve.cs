@@ -217,6 +217,9 @@ public static class LearningCurve
             }
             if (job.Ks.Except(ks).Order().ToList() is { Count: > 0 } left)
                 notes.Add(Text($"{string.Join(", ", left)} examples a label {(left.Count == 1 ? "is" : "are")} left out: no label has more than {counts.Values.Max()} train rows, so they would be those of {ks[^1]}."));
+            var config = EncoderConfig.Read(job.BaseFolder);
+            if (config.MayHold(EncoderHead.Sequence) && config.Labels.SequenceEqual(job.Labels))
+                notes.Add("The base model was fine-tuned for these very labels and keeps its head, so the curve does not begin with a model that knows nothing of them.");
             if (job.Draws == 1) notes.Add("With one draw nothing can be said of the spread, so there are no intervals.");
             return notes;
         }

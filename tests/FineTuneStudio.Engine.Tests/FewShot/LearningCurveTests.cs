@@ -162,6 +162,8 @@ public sealed class LearningCurveTests : IDisposable
             "64 examples a label is left out: no label has more than 30 train rows, so they would be those of 32.",
             "With one draw nothing can be said of the spread, so there are no intervals.",
         ], Run(job).Curve.Notes);
+        var known = Job("known") with { Labels = ["negative", "neutral", "positive"], Draws = 2, Methods = [FewShotMethod.Centroid] };
+        Assert.Equal(["The base model was fine-tuned for these very labels and keeps its head, so the curve does not begin with a model that knows nothing of them."], Run(known).Curve.Notes);
     }
 
     [Fact]
