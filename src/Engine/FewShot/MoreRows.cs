@@ -12,6 +12,9 @@ public enum MoreRowsKind
     /// <summary>The curve does not fall any more: rows are not what is missing.</summary>
     Flat,
 
+    /// <summary>The curve does not fall any more on the mean, but its draws differ so much that the gain is not ruled out.</summary>
+    Unclear,
+
     /// <summary>More than the curve can foresee.</summary>
     Beyond,
 
@@ -113,6 +116,8 @@ public sealed class MoreRows
 
         double Won(PowerLaw law) => law.ErrorAt(rows) - law.ErrorAt(limit);
         double MoreOf(PowerLaw law) => law.RowsFor(law.ErrorAt(rows) - gain) is var wanted && wanted <= limit ? wanted - rows : double.PositiveInfinity;
+        if (Won(Law) < Least && resampled.Count > 0 && Bootstrap.Percentiles([.. resampled.Select(Won)], 0.95).High is var most && most >= gain)
+            return new(MoreRowsKind.Unclear, rows, null, null, null, Text($"The curve does not rise any more, but its draws differ so much that it may yet gain up to {Points(most)} of {metric.Name()} over now ({rows:#,0} rows) by {limit:#,0} rows, {Reach} times the largest number measured; more draws or more examples a label would tell."));
         if (Won(Law) < Least)
             return new(MoreRowsKind.Flat, rows, null, null, null, Text($"The curve is flat: up to {limit:#,0} rows, {Reach} times the largest number measured, it promises {(Won(Law) < 0.0005 ? "no gain" : $"a gain of {Points(Won(Law))}")} over now ({rows:#,0} rows); more rows of this kind are not what is missing."));
         if (MoreOf(Law) is var more && double.IsPositiveInfinity(more))
@@ -120,7 +125,7 @@ public sealed class MoreRows
 
         var (low, high) = Bounds([.. resampled.Select(MoreOf)]);
         var interval = resampled.Count == 0 ? "with one draw nothing can be said of how sure that is"
-            : $"95 % interval {About(low ?? limit - rows)} to {(high is { } most ? About(most) : "beyond what the curve can tell")}";
+            : $"95 % interval {About(low ?? limit - rows)} to {(high is { } bound ? About(bound) : "beyond what the curve can tell")}";
         return new(MoreRowsKind.Found, rows, (int)Math.Ceiling(more), (int?)low, (int?)high, Text($"To gain {Points(gain)} of {metric.Name()} over now ({rows:#,0} rows), label about {About(Math.Ceiling(more))} more rows ({interval})."));
 
         string Spread() => resampled.Count == 0 ? "" : Bootstrap.Percentiles([.. resampled.Select(Won)], 0.95) is var won ? Text($" (95 % interval {Points(won.Low, "0.0")} to {Points(won.High, "0.0")})") : "";

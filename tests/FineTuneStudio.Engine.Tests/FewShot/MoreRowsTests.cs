@@ -65,11 +65,19 @@ public sealed class MoreRowsTests
     [Fact]
     public void A_flat_curve_is_called_flat()
     {
-        var flat = MoreRows.Fit(Points((draw, _) => 0.3 + 0.01 * draw)).Answer(0.02);
+        var flat = MoreRows.Fit(Points((draw, _) => 0.3 + 0.001 * draw)).Answer(0.02);
         Assert.Equal((MoreRowsKind.Flat, null), (flat.Kind, flat.More));
         Assert.Equal("The curve is flat: up to 1,024 rows, 4 times the largest number measured, it promises no gain over now (256 rows); more rows of this kind are not what is missing.", flat.Sentence);
         Assert.Equal(MoreRowsKind.Flat, MoreRows.Fit(Points((_, n) => 0.2 + 0.001 * n / 256)).Answer(0.02).Kind);
         Assert.Contains("it promises a gain of 0.4 points over now (256 rows)", MoreRows.Fit(Points((_, n) => 0.2 + 1 / (double)n / 0.75)).Answer(0.02).Sentence);
+    }
+
+    [Fact]
+    public void A_curve_whose_draws_differ_too_much_to_call_it_flat_is_called_unclear()
+    {
+        var unclear = MoreRows.Fit(Points((draw, n) => 0.8 + 0.1 * (draw - 1) * (n % 3 - 1.5), sizes: [8, 16, 32])).Answer(0.02, Metric.MacroF1);
+        Assert.Equal((MoreRowsKind.Unclear, null), (unclear.Kind, unclear.More));
+        Assert.Matches(@"^The curve does not rise any more, but its draws differ so much that it may yet gain up to [0-9.]+ points of macro-F1 over now \(32 rows\) by 128 rows, 4 times the largest number measured; more draws or more examples a label would tell\.$", unclear.Sentence);
     }
 
     [Fact]
