@@ -22,6 +22,9 @@ static class ByteAlphabet
         }
     }
 
+    /// <summary>The 256 characters that spell bytes, in the order of the bytes.</summary>
+    public static ReadOnlySpan<char> All => Spelling;
+
     /// <summary>Adds the UTF-8 bytes of a text, each with the origin of its character.</summary>
     public static void Spell(ReadOnlySpan<char> text, ReadOnlySpan<int> origins, MappedText into)
     {
