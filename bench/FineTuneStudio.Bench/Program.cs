@@ -3,6 +3,7 @@ using FineTuneStudio.Bench;
 return args switch
 {
     ["tokenizer", .. var rest] => MeasureTokenizer.Run(rest),
+    ["vocabulary", .. var rest] => MeasureVocabulary.Run(rest),
     ["fuzz-weights", .. var rest] => FuzzWeights.Command(rest),
     ["step-cost", .. var rest] => MeasureStepCost.Run(rest),
     ["head-only", .. var rest] => MeasureHeadOnly.Run(rest),
@@ -12,6 +13,7 @@ return args switch
 static int Usage()
 {
     Console.Error.WriteLine("dotnet run -c Release --project bench/FineTuneStudio.Bench tokenizer [folder with tokenizer files] [text file, one text a line]");
+    Console.Error.WriteLine("dotnet run -c Release --project bench/FineTuneStudio.Bench vocabulary TEXT_FILE [tokens]");
     Console.Error.WriteLine("dotnet run -c Release --project bench/FineTuneStudio.Bench fuzz-weights --kind safetensors|index|bin|bin-index|tokenizer|all --minutes 10 --seed 1");
     Console.Error.WriteLine("dotnet run -c Release --project bench/FineTuneStudio.Bench step-cost [--blocks 8] [--width 512] [--batch 16] [--tokens 128] [--float32 for these alone]");
     Console.Error.WriteLine("dotnet run -c Release --project bench/FineTuneStudio.Bench head-only [blocks] [width] [epochs]");

@@ -50,9 +50,11 @@ internal sealed class BertModel : Module
     private readonly BertEmbeddings embeddings;
     private readonly BertEncoder encoder;
     private readonly BertPooler? pooler;
+    private readonly int positions;
 
     public BertModel(EncoderConfig config, bool pooled) : base(nameof(BertModel))
     {
+        positions = config.MaxPositions;
         embeddings = new(config);
         encoder = new(config);
         pooler = pooled ? new(config) : null;
@@ -64,6 +66,17 @@ internal sealed class BertModel : Module
     public BertEncoder Encoder => encoder;
 
     public BertPooler? Pooler => pooler;
+
+    /// <summary>The last block's output, [batch, length, hidden]; the arguments are those of <see cref="SequenceClassifier.forward"/>.</summary>
+    /// <exception cref="ArgumentException">The texts are longer than the model's positions.</exception>
+    public Tensor Encode(Tensor input_ids, Tensor? attention_mask, Tensor? token_type_ids)
+    {
+        if (input_ids.shape[1] > positions) throw Attention.TooLong(input_ids.shape[1], positions);
+        var mask = Attention.PaddingMask(attention_mask);
+        var hidden = embeddings.call(input_ids, token_type_ids);
+        foreach (var block in encoder.Blocks) hidden = block.call(hidden, mask);
+        return hidden;
+    }
 }
 
 /// <summary>Word, position and segment embeddings, summed and normalised.</summary>
@@ -84,6 +97,9 @@ internal sealed class BertEmbeddings : Module<Tensor, Tensor?, Tensor>
         dropout = Dropout(config.HiddenDropout);
         RegisterComponents();
     }
+
+    /// <summary>[vocabulary, hidden].</summary>
+    public Tensor WordTable => word_embeddings.weight!;
 
     public override Tensor forward(Tensor input_ids, Tensor? token_type_ids)
     {

@@ -124,10 +124,8 @@ public abstract class SequenceClassifier : Module<Tensor, Tensor?, Tensor?, Tens
 
     private Tensor Encode(Tensor input_ids, Tensor? attention_mask, Tensor? token_type_ids, List<Tensor>? states)
     {
-        if (input_ids.shape[1] > Config.MaxPositions)
-            throw new ArgumentException($"The texts have {input_ids.shape[1]} tokens but the model has {Config.MaxPositions} positions; cut them first.");
-        // Added to the scores: 0 where a token may be looked at, the lowest float where it is padding. [batch, 1, 1, length]
-        var mask = attention_mask is null ? null : (1 - attention_mask.to(float32)).mul_(float.MinValue).unsqueeze(1).unsqueeze(1);
+        if (input_ids.shape[1] > Config.MaxPositions) throw Attention.TooLong(input_ids.shape[1], Config.MaxPositions);
+        var mask = Attention.PaddingMask(attention_mask);
         var hidden = Embed(input_ids, token_type_ids);
         states?.Add(hidden);
         foreach (var (i, block) in Blocks.Index())
@@ -163,6 +161,12 @@ public abstract class SequenceClassifier : Module<Tensor, Tensor?, Tensor?, Tens
 /// <summary>Scaled dot-product attention over all heads (Vaswani et al. 2017, arXiv:1706.03762).</summary>
 internal static class Attention
 {
+    public static ArgumentException TooLong(long tokens, int positions) => new($"The texts have {tokens} tokens but the model has {positions} positions; cut them first.");
+
+    /// <summary>1 for tokens and 0 for padding, [batch, length], to what is added to the scores: 0, and the lowest float at padding; [batch, 1, 1, length].</summary>
+    public static Tensor? PaddingMask(Tensor? attention_mask) =>
+        attention_mask is null ? null : (1 - attention_mask.to(float32)).mul_(float.MinValue).unsqueeze(1).unsqueeze(1);
+
     /// <summary>How much each token takes from each other one: [batch, heads, length, length], each row summing to 1.</summary>
     /// <param name="query">[batch, length, hidden], the heads side by side.</param>
     /// <param name="key">The same.</param>
