@@ -119,10 +119,11 @@ public sealed class Tokenizer
         }
     }
 
-    /// <summary>The ids of one text with its special tokens, cut to <paramref name="maxLength"/> in all; faster than an <see cref="Encoding"/> where nothing else is needed.</summary>
+    /// <summary>The ids of one text with its special tokens, or without, cut to <paramref name="maxLength"/> in all; faster than an <see cref="Encoding"/> where nothing else is needed.</summary>
     /// <exception cref="ArgumentException">The length has no room for the special tokens.</exception>
-    public int[] EncodeIds(string text, int maxLength = int.MaxValue)
+    public int[] EncodeIds(string text, int maxLength = int.MaxValue, bool addSpecialTokens = true)
     {
+        if (!addSpecialTokens) return [.. Cut(text).Ids.Take(maxLength)];
         int specials = parts.PostProcessor.Added(pair: false);
         if (maxLength < specials) throw new ArgumentException($"The maximum length is {maxLength}; the special tokens alone need {specials}.", nameof(maxLength));
         ReadOnlySpan<int> ids = CollectionsMarshal.AsSpan(Cut(text).Ids);
@@ -133,9 +134,9 @@ public sealed class Tokenizer
     public Encoding[] EncodeBatch(IReadOnlyList<string> texts, int maxLength = int.MaxValue, CancellationToken cancel = default) =>
         OnAllProcessors(texts, text => Encode(text, maxLength), cancel);
 
-    /// <summary>The ids of many texts, each as <see cref="EncodeIds(string, int)"/> gives them, on all processors.</summary>
-    public int[][] EncodeIds(IReadOnlyList<string> texts, int maxLength = int.MaxValue, CancellationToken cancel = default) =>
-        OnAllProcessors(texts, text => EncodeIds(text, maxLength), cancel);
+    /// <summary>The ids of many texts, each as <see cref="EncodeIds(string, int, bool)"/> gives them, on all processors.</summary>
+    public int[][] EncodeIds(IReadOnlyList<string> texts, int maxLength = int.MaxValue, CancellationToken cancel = default, bool addSpecialTokens = true) =>
+        OnAllProcessors(texts, text => EncodeIds(text, maxLength, addSpecialTokens), cancel);
 
     static T[] OnAllProcessors<T>(IReadOnlyList<string> texts, Func<string, T> encode, CancellationToken cancel)
     {

@@ -21,6 +21,9 @@ sealed record TokenizerParts(
 
     static readonly string[] Files = ["tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "config.json"];
 
+    /// <summary>The files of a folder that decide what its tokenizer does, in a fixed order.</summary>
+    public static IEnumerable<string> Present(string folder) => Files.Select(file => Path.Combine(folder, file)).Where(File.Exists);
+
     /// <summary>Reads tokenizer.json if the folder has one, else the older vocabulary files.</summary>
     /// <exception cref="TokenizerFileException">There is no tokenizer, or its files are broken or ask for what is not supported.</exception>
     public static TokenizerParts Read(string folder)

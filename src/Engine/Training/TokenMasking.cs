@@ -16,7 +16,7 @@ internal sealed class TokenMasking(int maskId, int vocabularySize, IReadOnlySet<
     /// <summary>The row as the model sees it, and what it must fill in: the index and the true id of each chosen token, in order.</summary>
     public (int[] Ids, int[] Positions, int[] Targets) Mask(int[] ids, int seed, long epoch, long row)
     {
-        var random = new Random(SeedOf(seed, epoch, row));
+        var random = new Random(RowSeed.Of(seed, epoch, row));
         var free = Enumerable.Range(0, ids.Length).Where(i => !special.Contains(ids[i])).ToArray();
         var positions = free.Where(_ => random.NextDouble() < probability).ToArray();
         if (positions.Length == 0 && free.Length > 0) positions = [free[random.Next(free.Length)]];
@@ -28,16 +28,5 @@ internal sealed class TokenMasking(int maskId, int vocabularySize, IReadOnlySet<
             else if (fate < ToMask + ToRandom) seen[i] = random.Next(vocabularySize);
         }
         return (seen, positions, [.. positions.Select(i => ids[i])]);
-    }
-
-    /// <summary>The three numbers mixed (SplitMix64, Steele et al. 2014): neighbouring rows and epochs get unrelated seeds, the same in every process.</summary>
-    private static int SeedOf(int seed, long epoch, long row) => (int)(Mix(Mix(Mix((ulong)seed) ^ (ulong)epoch) ^ (ulong)row) >> 33);
-
-    private static ulong Mix(ulong x)
-    {
-        x = unchecked(x + 0x9E3779B97F4A7C15);
-        x = unchecked((x ^ x >> 30) * 0xBF58476D1CE4E5B9);
-        x = unchecked((x ^ x >> 27) * 0x94D049BB133111EB);
-        return x ^ x >> 31;
     }
 }

@@ -30,7 +30,7 @@ public sealed class TorchSharpStubTests
 
     private static readonly Lazy<MetadataReference[]> Framework = new(() =>
         [.. ((string)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES")!).Split(Path.PathSeparator)
-            .Where(f => Path.GetFileName(f) is var name && (name.StartsWith("System.", StringComparison.Ordinal) || name is "netstandard.dll" or "mscorlib.dll" or "Microsoft.CSharp.dll" or "CsvHelper.dll"))
+            .Where(f => Path.GetFileName(f) is var name && (name.StartsWith("System.", StringComparison.Ordinal) || name is "netstandard.dll" or "mscorlib.dll" or "Microsoft.CSharp.dll" or "CsvHelper.dll" or "SharpCompress.dll"))
             .Select(f => MetadataReference.CreateFromFile(f))]);
 
     private static readonly Lazy<SyntaxTree[]> Engine = new(() =>

@@ -1,0 +1,168 @@
+using System.Buffers.Binary;
+using System.IO.MemoryMappedFiles;
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+using FineTuneStudio.Engine.Text;
+
+namespace FineTuneStudio.Engine.Training;
+
+/// <summary>
+/// Texts as one row of token ids in a file, each document followed by an end token, read in blocks of equal length by their number. The file
+/// is mapped and not loaded, is named after the text and the tokenizer that made it, and is made once for both: so a resumed run reads
+/// what it read before. Safe to read from several threads.
+/// </summary>
+internal sealed unsafe class PackedIds : IDisposable
+{
+    /// <summary>Ahead of the ids: what the file is, bytes of an id, documents, tokens, and the key; all little-endian.</summary>
+    private const int HeaderLength = 64;
+
+    private const int DocumentsTogether = 512, CharactersTogether = 4_000_000;
+    private static ReadOnlySpan<byte> Magic => "FTSIDS01"u8;
+
+    private readonly MemoryMappedFile file;
+    private readonly MemoryMappedViewAccessor view;
+    private readonly byte* start;
+    private readonly int idBytes;
+
+    private PackedIds(string path, byte[] header)
+    {
+        (idBytes, Documents, Tokens) = (BinaryPrimitives.ReadInt32LittleEndian(header.AsSpan(8)), BinaryPrimitives.ReadInt64LittleEndian(header.AsSpan(16)), BinaryPrimitives.ReadInt64LittleEndian(header.AsSpan(24)));
+        file = MemoryMappedFile.CreateFromFile(path, FileMode.Open, null, 0, MemoryMappedFileAccess.Read);
+        view = file.CreateViewAccessor(0, 0, MemoryMappedFileAccess.Read);
+        view.SafeMemoryMappedViewHandle.AcquirePointer(ref start);
+        start += view.PointerOffset + HeaderLength;
+    }
+
+    public long Documents { get; }
+
+    /// <summary>Ids in all, an end token after each document included.</summary>
+    public long Tokens { get; }
+
+    /// <summary>Opens what is there for these texts and this tokenizer, or makes it.</summary>
+    /// <param name="files">Text files as <see cref="TextDocuments"/> reads them; their order counts.</param>
+    /// <param name="tokenizerFolder">The folder of the tokenizer.</param>
+    /// <param name="endId">Put after each document.</param>
+    /// <param name="folder">Where packed files are kept; made if it is not there.</param>
+    /// <exception cref="TrainingException">A text file is broken, or the texts are empty.</exception>
+    public static PackedIds Open(IReadOnlyList<string> files, string tokenizerFolder, int endId, string folder, CancellationToken cancel = default)
+    {
+        var key = Key(files, tokenizerFolder, endId, cancel);
+        var path = Path.Combine(folder, Convert.ToHexStringLower(key) + ".ids");
+        if (ReadHeader(path, key) is not { } header)
+        {
+            Directory.CreateDirectory(folder);
+            Write(path, key, files, Tokenizer.Load(tokenizerFolder), endId, cancel);
+            header = ReadHeader(path, key)!;
+        }
+        return new(path, header);
+    }
+
+    /// <summary>How many blocks of a length there are; what is left at the end is in none.</summary>
+    public long Blocks(int length) => Tokens / length;
+
+    /// <summary>The ids of a block.</summary>
+    /// <param name="index">Its number, from 0.</param>
+    /// <param name="length">Ids in each block.</param>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such block.</exception>
+    public int[] Block(long index, int length)
+    {
+        if (index < 0 || index >= Blocks(length)) throw new ArgumentOutOfRangeException(nameof(index), $"There are {Blocks(length)} blocks of {length} tokens, but block {index} was asked for.");
+        var ids = new int[length];
+        var from = new ReadOnlySpan<byte>(start + index * length * idBytes, length * idBytes);
+        if (idBytes == 4) from.CopyTo(MemoryMarshal.AsBytes(ids.AsSpan()));
+        else for (var i = 0; i < length; i++) ids[i] = BinaryPrimitives.ReadUInt16LittleEndian(from[(2 * i)..]);
+        return ids;
+    }
+
+    /// <summary>The order in which an epoch reads the blocks: the same for the same seed and epoch.</summary>
+    public int[] Order(int length, int seed, long epoch)
+    {
+        var order = Enumerable.Range(0, checked((int)Blocks(length))).ToArray();
+        new Random(RowSeed.Of(seed, epoch, -1)).Shuffle(order);
+        return order;
+    }
+
+    private static byte[] Key(IReadOnlyList<string> files, string tokenizerFolder, int endId, CancellationToken cancel)
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        hash.AppendData(Magic);
+        hash.AppendData(BitConverter.GetBytes(endId));
+        // Of a text file the kind counts, which says how it is read, and not its name.
+        foreach (var (path, name) in TokenizerParts.Present(tokenizerFolder).Select(f => (f, Path.GetFileName(f))).Concat(files.Select(f => (f, TextDocuments.KindOf(f)))))
+        {
+            cancel.ThrowIfCancellationRequested();
+            using var stream = File.OpenRead(path);
+            hash.AppendData(System.Text.Encoding.UTF8.GetBytes(name));
+            hash.AppendData(SHA256.HashData(stream));
+        }
+        return hash.GetHashAndReset();
+    }
+
+    /// <summary>The header of a complete file; null where there is none.</summary>
+    private static byte[]? ReadHeader(string path, byte[] key)
+    {
+        if (!File.Exists(path)) return null;
+        using var stream = File.OpenRead(path);
+        var header = new byte[HeaderLength];
+        return stream.ReadAtLeast(header, HeaderLength, throwOnEndOfStream: false) == HeaderLength && header.AsSpan(0, 8).SequenceEqual(Magic) && header.AsSpan(32).SequenceEqual(key)
+            && BinaryPrimitives.ReadInt32LittleEndian(header.AsSpan(8)) is 2 or 4
+            && stream.Length == HeaderLength + BinaryPrimitives.ReadInt64LittleEndian(header.AsSpan(24)) * BinaryPrimitives.ReadInt32LittleEndian(header.AsSpan(8)) ? header : null;
+    }
+
+    private static void Write(string path, byte[] key, IReadOnlyList<string> files, Tokenizer tokenizer, int endId, CancellationToken cancel)
+    {
+        var partial = $"{path}.{Guid.NewGuid():N}.partial";
+        try
+        {
+            var (idBytes, documents, tokens) = (Math.Max(tokenizer.LargestId, endId) <= ushort.MaxValue ? 2 : 4, 0L, 0L);
+            using (var stream = new FileStream(partial, FileMode.CreateNew, FileAccess.Write, FileShare.None, 1 << 20))
+            {
+                var header = new byte[HeaderLength];
+                stream.Write(header);
+                foreach (var texts in Together(TextDocuments.Read(files)))
+                    foreach (var ids in tokenizer.EncodeIds(texts, int.MaxValue, cancel, addSpecialTokens: false))
+                    {
+                        (documents, tokens) = (documents + 1, tokens + ids.Length + 1);
+                        foreach (var id in ids.Append(endId)) stream.Write(BitConverter.GetBytes(id).AsSpan(0, idBytes));
+                    }
+                if (documents == 0) throw new TrainingException($"{string.Join(", ", files.Select(Path.GetFileName))} {(files.Count == 1 ? "has" : "have")} no text to train on.");
+                Magic.CopyTo(header);
+                BinaryPrimitives.WriteInt32LittleEndian(header.AsSpan(8), idBytes);
+                BinaryPrimitives.WriteInt64LittleEndian(header.AsSpan(16), documents);
+                BinaryPrimitives.WriteInt64LittleEndian(header.AsSpan(24), tokens);
+                key.CopyTo(header, 32);
+                stream.Position = 0;
+                stream.Write(header);
+                stream.Flush(flushToDisk: true);
+            }
+            File.Move(partial, path, overwrite: true);
+        }
+        catch
+        {
+            File.Delete(partial);
+            throw;
+        }
+    }
+
+    /// <summary>Documents in bundles that keep all processors busy and fit into memory.</summary>
+    private static IEnumerable<List<string>> Together(IEnumerable<string> documents)
+    {
+        var (bundle, characters) = (new List<string>(), 0L);
+        foreach (var document in documents)
+        {
+            bundle.Add(document);
+            characters += document.Length;
+            if (bundle.Count < DocumentsTogether && characters < CharactersTogether) continue;
+            yield return bundle;
+            (bundle, characters) = ([], 0);
+        }
+        if (bundle.Count > 0) yield return bundle;
+    }
+
+    public void Dispose()
+    {
+        view.SafeMemoryMappedViewHandle.ReleasePointer();
+        view.Dispose();
+        file.Dispose();
+    }
+}
