@@ -18,6 +18,7 @@ CultureInfo.DefaultThreadCurrentCulture = CultureInfo.DefaultThreadCurrentUICult
 switch (args)
 {
     case ["train", .. var options]: return TrainCommand.Run(options, Console.Out, Console.Error);
+    case ["pretrain", .. var options]: return PretrainCommand.Run(options, Console.Out, Console.Error);
     case ["predict", .. var options]: return PredictCommand.Run(options, Console.Out, Console.Error);
     case ["few-shot", .. var options]: return FewShotCommand.Run(options, Console.Out, Console.Error);
     case ["doctor", .. var options]: return DoctorCommand.Run(options, Console.Out, Console.Error);

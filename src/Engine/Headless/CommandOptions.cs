@@ -53,6 +53,10 @@ internal sealed class CommandOptions
         return path;
     }
 
+    public int Whole(string name, int otherwise) => Optional(name) is not { } text ? otherwise
+        : int.TryParse(text, System.Globalization.CultureInfo.InvariantCulture, out var number) && number >= 0 ? number
+        : throw new CommandException($"{name} is \"{text}\"; expected a whole number.");
+
     public double Share(string name, double otherwise) => Optional(name) is not { } text ? otherwise
         : double.TryParse(text, System.Globalization.CultureInfo.InvariantCulture, out var share) && share is >= 0 and < 1 ? share
         : throw new CommandException($"{name} is \"{text}\"; expected a share from 0 to below 1, such as 0.1.");

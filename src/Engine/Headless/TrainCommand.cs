@@ -53,10 +53,11 @@ public static class TrainCommand
         finally { Console.CancelKeyPress -= OnInterrupt; }
     }
 
-    internal static RunRecipe ReadRecipe(string? path)
+    /// <param name="begin">What fields that the file leaves out have.</param>
+    internal static RunRecipe ReadRecipe(string? path, RunRecipe? begin = null)
     {
         if (path is not null && !File.Exists(path)) throw new CommandException($"There is no recipe {path}.");
-        var recipe = path is null ? new RunRecipe() : RunRecipe.FromJson(File.ReadAllText(path));
+        var recipe = path is null ? begin ?? new RunRecipe() : RunRecipe.FromJson(File.ReadAllText(path), begin);
         return recipe.Validate() is { Count: > 0 } problems ? throw new CommandException(string.Join(" ", problems)) : recipe;
     }
 

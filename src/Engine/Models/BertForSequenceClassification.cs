@@ -69,12 +69,12 @@ internal sealed class BertModel : Module
 
     /// <summary>The last block's output, [batch, length, hidden]; the arguments are those of <see cref="SequenceClassifier.forward"/>.</summary>
     /// <exception cref="ArgumentException">The texts are longer than the model's positions.</exception>
-    public Tensor Encode(Tensor input_ids, Tensor? attention_mask, Tensor? token_type_ids)
+    public Tensor Encode(Tensor input_ids, Tensor? attention_mask, Tensor? token_type_ids, ActivationCheckpoints? checkpoints = null)
     {
         if (input_ids.shape[1] > positions) throw Attention.TooLong(input_ids.shape[1], positions);
         var mask = Attention.PaddingMask(attention_mask);
         var hidden = embeddings.call(input_ids, token_type_ids);
-        foreach (var block in encoder.Blocks) hidden = block.call(hidden, mask);
+        foreach (var (i, block) in encoder.Blocks.Index()) hidden = checkpoints?.Run(i, hidden, x => block.call(x, mask)) ?? block.call(hidden, mask);
         return hidden;
     }
 }

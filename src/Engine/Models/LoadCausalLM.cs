@@ -40,6 +40,26 @@ public static class LoadCausalLM
         }
     }
 
+    /// <summary>
+    /// A GPT-2 with new weights, in training mode: normal(0, 0.02), the layers that end a residual branch by the root of their number smaller
+    /// (Radford et al. 2019, section 2.3), biases 0, norms 1.
+    /// </summary>
+    public static Gpt2LMHeadModel New(Gpt2Config config, double? dropout, int seed)
+    {
+        const double spread = 0.02;
+        var model = new Gpt2LMHeadModel(config, dropout);
+        manual_seed(seed);
+        using var still = no_grad();
+        using var scope = NewDisposeScope();
+        foreach (var (name, parameter) in model.named_parameters())
+        {
+            if (name.EndsWith(".bias")) parameter.zero_();
+            else if (parameter.dim() == 1) parameter.fill_(1);
+            else nn.init.normal_(parameter, 0, name.EndsWith("c_proj.weight") ? spread / Math.Sqrt(2 * config.Layers) : spread);
+        }
+        return model;
+    }
+
     /// <summary>The name a file's tensor has in the model: a file of the body alone has no prefix.</summary>
     internal static string ModelName(CausalLM model, string fileName)
     {

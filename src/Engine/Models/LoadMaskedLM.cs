@@ -7,11 +7,11 @@ namespace FineTuneStudio.Engine.Models;
 /// <summary>Gives a <see cref="BertForMaskedLM"/> its weights: from a Hugging Face folder, to go on with its pretraining, or new ones.</summary>
 public static class LoadMaskedLM
 {
-    private const string Decoder = "cls.predictions.decoder.";
+    private const string Decoder = "cls.predictions.decoder.", Pairs = "cls.seq_relationship.weight";
 
     /// <summary>
-    /// The folder's model in training mode. Every backbone parameter must be there with its shape; a head that the files lack, or that is of
-    /// another vocabulary, is drawn anew by <paramref name="seed"/>.
+    /// The folder's model in training mode, with a head for pairs where the files have one. Every backbone parameter must be there with its shape; a
+    /// head for words that the files lack, or that is of another vocabulary, is drawn anew by <paramref name="seed"/>.
     /// </summary>
     /// <param name="folder">A Hugging Face model folder.</param>
     /// <param name="dropout">Probability for every dropout, in place of the folder's; null keeps them.</param>
@@ -21,7 +21,9 @@ public static class LoadMaskedLM
     {
         var config = EncoderConfig.Read(folder);
         RequireBert(config);
-        var model = new BertForMaskedLM(config, dropout);
+        bool pairs;
+        using (var file = ModelWeights.Open(folder)) pairs = file.Entries.ContainsKey(Pairs);
+        var model = new BertForMaskedLM(config, dropout, pairs);
         try
         {
             var report = Fill(model, folder);
@@ -37,10 +39,10 @@ public static class LoadMaskedLM
 
     /// <summary>A model with new weights, in training mode: normal(0, initializer_range), biases 0, norms 1, the padding's embedding 0.</summary>
     /// <exception cref="WeightFileException">The config is not of a BERT.</exception>
-    public static BertForMaskedLM New(EncoderConfig config, double? dropout, int seed)
+    public static BertForMaskedLM New(EncoderConfig config, double? dropout, int seed, bool nextSentence = false)
     {
         RequireBert(config);
-        var model = new BertForMaskedLM(config, dropout);
+        var model = new BertForMaskedLM(config, dropout, nextSentence);
         Draw(model, [.. model.named_parameters().Select(p => p.name)], seed);
         return model;
     }

@@ -33,6 +33,10 @@ public static class SaveModelFolder
     public static void Write(CausalLM model, string baseFolder, string folder) =>
         Write(baseFolder, folder, config => config, path => WriteWeights(model, baseFolder, path));
 
+    /// <summary>The same for a model that fills in words, in F32. A pooler that it did not use stays as the base's.</summary>
+    public static void Write(BertForMaskedLM model, string baseFolder, string folder) =>
+        Write(baseFolder, folder, config => With(config, model.HasNextSentence ? "BertForPreTraining" : "BertForMaskedLM"), path => WriteWeights(model, baseFolder, path));
+
     private static void Write(string baseFolder, string folder, Func<string, string> config, Action<string> writeWeights)
     {
         if (File.Exists(Path.Combine(folder, Weights)))
@@ -72,6 +76,17 @@ public static class SaveModelFolder
         SafetensorsWriter.Write(path, tensors, new Dictionary<string, string>(file.Metadata) { ["format"] = "pt" });
     }
 
+    private static void WriteWeights(BertForMaskedLM model, string baseFolder, string path)
+    {
+        using var file = ModelWeights.Open(baseFolder);
+        var parameters = model.named_parameters();
+        var tensors = parameters.Select(p => (p.name, "F32", p.parameter.shape, (Func<ReadOnlyMemory<byte>>)(() => StoredTensor.Bytes(p.parameter, "F32")))).ToList();
+        var used = parameters.Select(p => p.name).ToHashSet();
+        foreach (var entry in file.Entries.Values.Where(e => LoadClassifier.ModelName(e.Name, model.Config) is var name && name.StartsWith(model.Config.Prefix + "pooler.") && !used.Contains(name)))
+            tensors.Add((LoadClassifier.ModelName(entry.Name, model.Config), entry.Dtype, entry.Shape, () => file.Bytes(entry.Name).ToArray()));
+        SafetensorsWriter.Write(path, tensors, new Dictionary<string, string>(file.Metadata) { ["format"] = "pt" });
+    }
+
     private static void WriteWeights(CausalLM model, string baseFolder, string path)
     {
         using var file = ModelWeights.Open(baseFolder);
@@ -79,6 +94,18 @@ public static class SaveModelFolder
         var tensors = model.named_parameters().Select(p => (p.name, stored[p.name].Dtype, p.parameter.shape, (Func<ReadOnlyMemory<byte>>)(() => StoredTensor.Bytes(p.parameter, stored[p.name].Dtype))));
         SafetensorsWriter.Write(path, tensors, new Dictionary<string, string>(file.Metadata) { ["format"] = "pt" });
     }
+
+    private static string With(string baseConfig, string architecture)
+    {
+        var config = JsonNode.Parse(baseConfig)!.AsObject();
+        config["architectures"] = new JsonArray(architecture);
+        foreach (var name in new[] { "id2label", "label2id", "problem_type", "num_labels" }) config.Remove(name);
+        foreach (var name in new[] { "torch_dtype", "dtype" }.Where(config.ContainsKey)) config[name] = "float32";
+        return Text(config);
+    }
+
+    private static string Text(JsonObject config) =>
+        config.ToJsonString(new JsonSerializerOptions { WriteIndented = true, NewLine = "\n", Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }) + "\n";
 
     private static string ConfigFor(SequenceClassifier model, IReadOnlyList<string> labels, string baseConfig, string? problemType)
     {
@@ -96,6 +123,6 @@ public static class SaveModelFolder
         else if (config.ContainsKey("problem_type")) config["problem_type"] = "single_label_classification";
         config.Remove("num_labels");
         foreach (var name in new[] { "torch_dtype", "dtype" }.Where(config.ContainsKey)) config[name] = "float32";
-        return config.ToJsonString(new JsonSerializerOptions { WriteIndented = true, NewLine = "\n", Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }) + "\n";
+        return Text(config);
     }
 }

@@ -15,13 +15,13 @@ internal sealed class AnsweredTexts : TokenizedTexts
     /// <summary>A token that teaches nothing.</summary>
     public const long Ignored = -100;
 
-    private readonly int[][] ids;
+    private readonly IReadOnlyList<int[]> ids;
     private readonly int[] prompts;
     private readonly int padId;
 
     /// <param name="ids">Prompt and answer of each row.</param>
     /// <param name="prompts">Tokens of each row that are prompt.</param>
-    public AnsweredTexts(int[][] ids, int[] prompts, int padId) : base(ids, padId) => (this.ids, this.prompts, this.padId) = (ids, prompts, padId);
+    public AnsweredTexts(IReadOnlyList<int[]> ids, int[] prompts, int padId) : base(ids, padId) => (this.ids, this.prompts, this.padId) = (ids, prompts, padId);
 
     /// <summary>Rows whose prompt lost its beginning, and rows whose answer lost its end.</summary>
     public (int Prompts, int Answers) Cut { get; private init; }
@@ -65,8 +65,11 @@ internal sealed class AnsweredTexts : TokenizedTexts
         var length = rows.Max(row => ids[row].Length);
         var labels = new long[rows.Length * length];
         for (var i = 0; i < rows.Length; i++)
+        {
+            var row = ids[rows[i]];
             for (var j = 0; j < length; j++)
-                labels[i * length + j] = j >= prompts[rows[i]] && j < ids[rows[i]].Length ? ids[rows[i]][j] : Ignored;
+                labels[i * length + j] = j >= prompts[rows[i]] && j < row.Length ? row[j] : Ignored;
+        }
         return tensor(labels, [rows.Length, length]);
     }
 

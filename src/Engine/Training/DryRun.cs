@@ -141,8 +141,8 @@ public static class DryRun
                 Repeat(longest, tried, rows => { var seconds = Learn(rows); update.Add(Update()); return seconds; }, 0.4, 0.6),
                 Repeat(usual, tried, rows => { var seconds = Learn(rows); update.Add(Update()); return seconds; }, 0.6, 0.8));
             var seconds = steps.Select(s => s.Sum(learning.Of) + Median(update)).ToArray();
-            var features = featureBytes == 0 ? 0 : FeatureSeconds(tried < longest.Length ? tried : FineTune.EvaluationBatchSize);
-            var evaluation = plan.EvaluationSteps.Count > 0 && job.ValidationRows > 0 ? Evaluation(tried < longest.Length ? tried : FineTune.EvaluationBatchSize) : 0;
+            var features = featureBytes == 0 ? 0 : FeatureSeconds(tried < longest.Length ? tried : TrainingLoop.EvaluationBatchSize);
+            var evaluation = plan.EvaluationSteps.Count > 0 && job.ValidationRows > 0 ? Evaluation(tried < longest.Length ? tried : TrainingLoop.EvaluationBatchSize) : 0;
             progress?.Invoke(1);
             return new(Median(seconds), seconds.Max(), Math.Min(longest[0], recipe.MaxLength), evaluation, features + recipe.Epochs * seconds.Sum() + plan.EvaluationSteps.Count * evaluation,
                 Math.Max(peak, memory.Rise()) + featureBytes, 4 * (Weights + (recipe.Method == TrainingMethod.Full ? 0 : Trained)), 4 * (Trained + OptimizerState), tried) { FeatureBytes = featureBytes, FeatureSeconds = features };
@@ -180,7 +180,7 @@ public static class DryRun
                 return Stopwatch.GetElapsedTime(start).TotalSeconds;
             }
             kept = null;
-            var batches = byLength.Chunk(FineTune.EvaluationBatchSize).ToArray();
+            var batches = byLength.Chunk(TrainingLoop.EvaluationBatchSize).ToArray();
             var cost = new Cost(Repeat(batches[0], most, One, 0.8, 0.8), Repeat(Middle(batches), most, One, 0.8, 0.8));
             return batches.Sum(cost.Of) * (1 + (double)job.ValidationRows / lengths.Length);
         }
@@ -243,8 +243,8 @@ public static class DryRun
             var sample = (int[])lengths.Clone();
             new Random(recipe.Seed).Shuffle(sample);
             sample = sample[..Math.Min(job.ValidationRows, sample.Length)];
-            var batches = sample.OrderDescending().Chunk(FineTune.EvaluationBatchSize).ToArray();
-            var longest = byLength[..Math.Min(FineTune.EvaluationBatchSize, sample.Length)];
+            var batches = sample.OrderDescending().Chunk(TrainingLoop.EvaluationBatchSize).ToArray();
+            var longest = byLength[..Math.Min(TrainingLoop.EvaluationBatchSize, sample.Length)];
             var cost = new Cost(Repeat(longest, most, Score, 0.8, 0.9), Repeat(Middle(batches), most, Score, 0.9, 1));
             return batches.Sum(cost.Of) * (job.ValidationRows + sample.Length) / sample.Length;
         }

@@ -5,7 +5,7 @@ namespace FineTuneStudio.Engine.Training;
 /// <param name="Train">Examples of the kind that <paramref name="Task"/> learns from.</param>
 /// <param name="MostFeatureBytes">Where only the head trains, memory for what lies below it, computed once for each row; with 0, or where it would not do,
 /// that is computed at every step. Null is half of what is free when the run begins.</param>
-/// <param name="Steps">Optimizer steps in place of the recipe's epochs, at least 1; the one evaluation then comes after the last.</param>
+/// <param name="Steps">Optimizer steps in place of the recipe's epochs, at least 1; the evaluations of an epoch are then those of the whole run.</param>
 /// <param name="Saves">Whether anything is written; a run that is only measured cannot go on later and leaves no model.</param>
 public sealed record FineTuneJob(RunRecipe Recipe, string BaseFolder, IReadOnlyList<string> Labels,
     IReadOnlyList<TrainingExample> Train, IReadOnlyList<TrainingExample> Validation, string OutputFolder, TextTask Task = TextTask.SingleLabel, long? MostFeatureBytes = null,

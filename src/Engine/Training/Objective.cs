@@ -22,14 +22,20 @@ internal abstract class Objective : IDisposable
     /// <summary>Loads the base model for a task.</summary>
     /// <exception cref="WeightFileException">The base model's files do not fit.</exception>
     /// <exception cref="TrainingException">The recipe does not fit the model.</exception>
-    public static Objective For(TextTask task, RunRecipe recipe, string baseFolder, IReadOnlyList<string> labels)
+    public static Objective For(TextTask task, RunRecipe recipe, string baseFolder, IReadOnlyList<string> labels) => Load(task, recipe, baseFolder, labels).WithCheckpoints(recipe);
+
+    /// <summary>Computes blocks again in backward where the recipe says so.</summary>
+    public Objective WithCheckpoints(RunRecipe recipe)
     {
-        var objective = Load(task, recipe, baseFolder, labels);
-        if (recipe.ActivationCheckpointing == ActivationCheckpointing.Off) return objective;
-        var checkpoints = objective.checkpoints = new(() => objective.Trained.Where(p => p.Parameter.requires_grad).Select(p => (RecipeOptimizer.BlockOf(p.Name), p.Parameter)), () => MixedPrecision.Begin(recipe.Precision));
-        if (objective.Model is CausalLM written) written.Checkpoints = checkpoints;
-        else ((SequenceClassifier)objective.Model).Checkpoints = checkpoints;
-        return objective;
+        if (recipe.ActivationCheckpointing == ActivationCheckpointing.Off) return this;
+        checkpoints = new(() => Trained.Where(p => p.Parameter.requires_grad).Select(p => (RecipeOptimizer.BlockOf(p.Name), p.Parameter)), () => MixedPrecision.Begin(recipe.Precision));
+        switch (Model)
+        {
+            case CausalLM written: written.Checkpoints = checkpoints; break;
+            case BertForMaskedLM masked: masked.Checkpoints = checkpoints; break;
+            default: ((SequenceClassifier)Model).Checkpoints = checkpoints; break;
+        }
+        return this;
     }
 
     private ActivationCheckpoints? checkpoints;
@@ -90,6 +96,9 @@ internal abstract class Objective : IDisposable
 
     /// <summary>All numbers in the model, with those of the adapters beside it.</summary>
     public long TotalParameters => Model.parameters().Sum(p => p.numel()) + (Adapters?.Added ?? 0);
+
+    /// <summary>Set before the first step of each pass over the train texts, from 0: what is drawn for a text anew in each pass depends on it.</summary>
+    public int Epoch { protected get; set; }
 
     /// <summary>Takes a sentence for the run's log.</summary>
     public Action<string> Say { protected get; set; } = _ => { };

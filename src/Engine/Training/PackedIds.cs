@@ -27,6 +27,7 @@ internal sealed unsafe class PackedIds : IDisposable
     private PackedIds(string path, byte[] header)
     {
         (idBytes, Documents, Tokens) = (BinaryPrimitives.ReadInt32LittleEndian(header.AsSpan(8)), BinaryPrimitives.ReadInt64LittleEndian(header.AsSpan(16)), BinaryPrimitives.ReadInt64LittleEndian(header.AsSpan(24)));
+        Sha256 = Convert.ToHexStringLower(header.AsSpan(32));
         file = MemoryMappedFile.CreateFromFile(path, FileMode.Open, null, 0, MemoryMappedFileAccess.Read);
         view = file.CreateViewAccessor(0, 0, MemoryMappedFileAccess.Read);
         view.SafeMemoryMappedViewHandle.AcquirePointer(ref start);
@@ -37,6 +38,9 @@ internal sealed unsafe class PackedIds : IDisposable
 
     /// <summary>Ids in all, an end token after each document included.</summary>
     public long Tokens { get; }
+
+    /// <summary>SHA-256 of the texts, the tokenizer and the end token, lower-case hex.</summary>
+    public string Sha256 { get; }
 
     /// <summary>Opens what is there for these texts and this tokenizer, or makes it.</summary>
     /// <param name="files">Text files as <see cref="TextDocuments"/> reads them; their order counts.</param>
@@ -72,14 +76,6 @@ internal sealed unsafe class PackedIds : IDisposable
         if (idBytes == 4) from.CopyTo(MemoryMarshal.AsBytes(ids.AsSpan()));
         else for (var i = 0; i < length; i++) ids[i] = BinaryPrimitives.ReadUInt16LittleEndian(from[(2 * i)..]);
         return ids;
-    }
-
-    /// <summary>The order in which an epoch reads the blocks: the same for the same seed and epoch.</summary>
-    public int[] Order(int length, int seed, long epoch)
-    {
-        var order = Enumerable.Range(0, checked((int)Blocks(length))).ToArray();
-        new Random(RowSeed.Of(seed, epoch, -1)).Shuffle(order);
-        return order;
     }
 
     private static byte[] Key(IReadOnlyList<string> files, string tokenizerFolder, int endId, CancellationToken cancel)

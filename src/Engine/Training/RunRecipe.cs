@@ -182,10 +182,10 @@ public sealed record RunRecipe
     }
 
     /// <summary>
-    /// Reads a recipe; fields left out keep their defaults. Throws <see cref="FormatException"/> with a sentence that names
+    /// Reads a recipe; fields left out keep their defaults, or are as in <paramref name="begin"/>. Throws <see cref="FormatException"/> with a sentence that names
     /// every unknown or repeated field and every value of the wrong kind. Ranges are left to <see cref="Validate"/>.
     /// </summary>
-    public static RunRecipe FromJson(string json)
+    public static RunRecipe FromJson(string json, RunRecipe? begin = null)
     {
         JsonDocument document;
         try { document = JsonDocument.Parse(json); }
@@ -198,7 +198,7 @@ public sealed record RunRecipe
         {
             if (document.RootElement.ValueKind != JsonValueKind.Object)
                 throw new FormatException($"The recipe is a JSON {document.RootElement.ValueKind.ToString().ToLowerInvariant()}; expected one object such as {{ \"learningRate\": 5e-5 }}.");
-            var recipe = new RunRecipe();
+            var recipe = begin ?? new RunRecipe();
             var problems = new List<string>();
             var unknown = new List<string>();
             var seen = new HashSet<string>();

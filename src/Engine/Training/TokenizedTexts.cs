@@ -11,12 +11,12 @@ namespace FineTuneStudio.Engine.Training;
 /// <param name="ids">Token ids of each text, cut and with its special tokens.</param>
 /// <param name="padId">Fills the shorter rows of a batch.</param>
 /// <param name="types">0 for tokens of a row's first text and 1 for those of its second; null where no row has a second.</param>
-internal class TokenizedTexts(int[][] ids, int padId, int[][]? types = null)
+internal class TokenizedTexts(IReadOnlyList<int[]> ids, int padId, int[][]? types = null)
 {
     /// <summary>Rows are shuffled first and sorted by length only within this many batches, so batches still differ from epoch to epoch.</summary>
     private const int BatchesSortedTogether = 50;
 
-    public int Count => ids.Length;
+    public int Count => ids.Count;
 
     /// <summary>Tokens of a row.</summary>
     public int Length(int row) => ids[row].Length;

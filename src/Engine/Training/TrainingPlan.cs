@@ -25,16 +25,17 @@ public sealed record TrainingPlan(int StepsPerEpoch, int TotalSteps, int WarmupS
         _ => blocks + 1,
     };
 
-    /// <param name="steps">The run's steps in place of the recipe's epochs; then the model is evaluated after the last one alone, if at all.</param>
+    /// <param name="steps">The run's steps in place of the recipe's epochs; the evaluations of an epoch are then those of the whole run.</param>
     public static TrainingPlan For(RunRecipe recipe, int trainRows, int? steps = null)
     {
         var perEpoch = (trainRows + RowsPerStep(recipe) - 1) / RowsPerStep(recipe);
         var total = steps ?? perEpoch * recipe.Epochs;
         // The small subtraction keeps 0.1 * 30 from becoming 4 through a rounding error.
         var warmup = (int)Math.Ceiling(total * recipe.WarmupRatio - 1e-9);
-        List<int> evaluations = steps is not null ? recipe.EvaluationsPerEpoch > 0 ? [total] : [] : Enumerable.Range(0, recipe.Epochs)
-            .SelectMany(epoch => Enumerable.Range(1, Math.Max(0, recipe.EvaluationsPerEpoch))
-                .Select(k => epoch * perEpoch + (int)Math.Round(perEpoch * (double)k / recipe.EvaluationsPerEpoch, MidpointRounding.AwayFromZero)))
+        var (passes, pass) = steps is null ? (recipe.Epochs, perEpoch) : (1, total);
+        var evaluations = Enumerable.Range(0, passes)
+            .SelectMany(number => Enumerable.Range(1, Math.Max(0, recipe.EvaluationsPerEpoch))
+                .Select(k => number * pass + (int)Math.Round(pass * (double)k / recipe.EvaluationsPerEpoch, MidpointRounding.AwayFromZero)))
             .Where(step => step > 0).Distinct().Order().ToList();
         return new(perEpoch, total, warmup, evaluations) { WarmupShare = recipe.WarmupRatio };
     }

@@ -1,9 +1,9 @@
-"""Writes masked-lm.json: loss and gradients of masked words for bert-tiny-oldnames, a BERT with the head for them.
+"""Writes masked-lm.json: losses and gradients of masked words and of pairs for bert-tiny-oldnames, a BERT with heads for both.
 
     python3 masked-lm.py FOLDER_OF_THE_GOLDENS > masked-lm.json
 
-with Python torch 1.13 (Debian: python3-torch). The forward pass says what Hugging Face's BertForMaskedLM computes as of transformers
-4.40; its loss is checked against the one that transformers itself gave, which is in the golden's expected.json.
+with Python torch 1.13 (Debian: python3-torch). The forward pass says what Hugging Face's BertForPreTraining computes as of transformers
+4.40; its loss of masked words is checked against the one that transformers itself gave, which is in the golden's expected.json.
 """
 import json
 import math
@@ -55,11 +55,24 @@ for layer in range(config["num_hidden_layers"]):
     context = torch.matmul(scores.softmax(-1), v).permute(0, 2, 1, 3).reshape(x.shape)
     x = norm(p + "attention.output.LayerNorm", linear(p + "attention.output.dense", context) + x)
     x = norm(p + "output.LayerNorm", linear(p + "output.dense", F.gelu(linear(p + "intermediate.dense", x))) + x)
+pairs = linear("cls.seq_relationship", torch.tanh(linear("bert.pooler.dense", x[:, 0])))
+follows = torch.arange(pairs.shape[0]) % 2
 x = norm("cls.predictions.transform.LayerNorm", F.gelu(linear("cls.predictions.transform.dense", x)))
 logits = F.linear(x, w[e + "word_embeddings.weight"], w["cls.predictions.bias"])
 loss = F.cross_entropy(logits.view(-1, logits.shape[-1]), labels.view(-1), ignore_index=-100)
 assert abs(loss.item() - expected["mlm_loss"]) < 1e-5, (loss.item(), expected["mlm_loss"])
-loss.backward()
-json.dump({"made_with": f"torch {torch.__version__}, one thread", "loss": loss.item(), "labels": labels.tolist(),
-           "gradients": {n: {"norm": t.grad.norm().item(), "sum": t.grad.sum().item()} for n, t in w.items() if t.grad is not None}}, sys.stdout, indent=1)
+
+
+def gradients():
+    found = {n: {"norm": t.grad.norm().item(), "sum": t.grad.sum().item()} for n, t in w.items() if t.grad is not None}
+    for t in w.values():
+        t.grad = None
+    return found
+
+
+loss.backward(retain_graph=True)
+made = {"made_with": f"torch {torch.__version__}, one thread", "loss": loss.item(), "labels": labels.tolist(), "gradients": gradients()}
+pair_loss = F.cross_entropy(pairs, follows)
+pair_loss.backward()
+json.dump({**made, "pairs": pairs.tolist(), "pair_loss": pair_loss.item(), "pair_gradients": gradients()}, sys.stdout, indent=1)
 print()

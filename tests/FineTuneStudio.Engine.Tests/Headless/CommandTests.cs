@@ -52,6 +52,35 @@ public sealed class CommandTests : IDisposable
     }
 
     [Fact]
+    public void Pretrain_learns_a_vocabulary_and_a_model_from_text_and_goes_on_from_a_folder()
+    {
+        var messages = File.ReadAllLines(Path.Combine(Repository.Root, "sample", "customer-messages.csv"))[1..];
+        File.WriteAllText(folder.File("text.txt"), string.Join("\n\n", messages[..300]));
+        File.WriteAllText(folder.File("held-out.txt"), string.Join("\n\n", messages[300..400]));
+        File.WriteAllText(folder.File("pretrain.json"), """{ "batchSize": 16, "maxLength": 32, "evaluationsPerEpoch": 1 }""");
+        (int Code, string[] Output, string Error) Pretrain(params string[] more) => Call((args, output, error) => PretrainCommand.Run(args, output, error), ["pretrain", "--text", folder.File("text.txt"), "--recipe", folder.File("pretrain.json"), .. more]);
+
+        var made = Pretrain("--validation", folder.File("held-out.txt"), "--out", folder.File("new"), "--new", "bert", "--layers", "1", "--width", "32", "--heads", "2", "--vocabulary", "300", "--steps", "3");
+        Assert.Equal((0, ""), (made.Code, made.Error));
+        Assert.Contains("Learned a vocabulary of 300 tokens from the train text.", made.Output);
+        Assert.Contains(made.Output, l => l.StartsWith("step 3  epoch") && l.Contains("perplexity"));
+        Assert.StartsWith("Finished: best at step 3 of 3, in ", made.Output[^1]);
+
+        Assert.Equal((1, "--text has no file but those of --validation; a model must be measured on text that it did not learn from."),
+            Failed(Pretrain("--validation", folder.File("text.txt"), "--out", folder.File("x"), "--base", Repository.PracticeModel)));
+
+        var on = Pretrain("--out", folder.File("on"), "--base", folder.File("new/best"), "--steps", "2");
+        Assert.Equal((0, ""), (on.Code, on.Error));
+        Assert.True(File.Exists(folder.File("on/best/model.safetensors")));
+
+        Assert.Equal((1, "--base or --new is missing: a model to go on with, or bert or gpt2 to begin with new weights."), Failed(Pretrain("--out", folder.File("x"))));
+        Assert.Equal((1, "--new is \"llama\"; expected bert or gpt2."), Failed(Pretrain("--out", folder.File("x"), "--new", "llama")));
+        Assert.Equal((1, "--new does not go together with --base: a model starts from new weights or from a folder."), Failed(Pretrain("--out", folder.File("x"), "--new", "bert", "--base", Repository.PracticeModel)));
+        Assert.Equal((1, "A model's width is 16 to 4096; 10 was asked for."), Failed(Pretrain("--out", folder.File("x"), "--new", "bert", "--width", "10")));
+        static (int, string) Failed((int Code, string[] Output, string Error) run) => (run.Code, run.Error);
+    }
+
+    [Fact]
     public void Train_without_json_prints_lines_for_people_and_a_test_file_of_its_own_is_scored()
     {
         File.WriteAllLines(folder.File("test.csv"), SmallTexts.Rows(60, seed: 5).Select(r => $"{r.Text},{SmallTexts.Labels[r.Label]}").Prepend("message,kind"));

@@ -48,7 +48,7 @@ public sealed class FamilyTests : IDisposable
         {
             using var classifier = TextClassifier.Load(path);
             Assert.Equal(SmallTexts.Labels, classifier.Labels);
-            return classifier.Predict(texts, maxLength: 32, batchSize: FineTune.EvaluationBatchSize);
+            return classifier.Predict(texts, maxLength: 32, batchSize: TrainingLoop.EvaluationBatchSize);
         }
         var probabilities = Predict(result.BestFolder!);
         Assert.Equal(result.BestMetric, probabilities.Zip(job.Validation).Count(p => Array.IndexOf(p.First, p.First.Max()) == ((LabeledText)p.Second).Label) / (double)texts.Count, 9);

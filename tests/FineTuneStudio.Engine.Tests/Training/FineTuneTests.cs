@@ -33,7 +33,7 @@ public sealed class FineTuneTests(WholeRun whole) : IClassFixture<WholeRun>, IDi
         using var classifier = TextClassifier.Load(result.BestFolder!);
         Assert.Equal(SmallTexts.Labels, classifier.Labels);
         // In the run's own batches, because another shape rounds otherwise and could tip a label that is nearly a tie.
-        var probabilities = classifier.Predict(job.Validation.Select(r => r.Text).ToList(), maxLength: 32, batchSize: FineTune.EvaluationBatchSize);
+        var probabilities = classifier.Predict(job.Validation.Select(r => r.Text).ToList(), maxLength: 32, batchSize: TrainingLoop.EvaluationBatchSize);
         Assert.All(probabilities, p => Assert.Equal(1, p.Sum(), 4));
         var right = probabilities.Zip(job.Validation).Count(p => Array.IndexOf(p.First, p.First.Max()) == ((LabeledText)p.Second).Label);
         Assert.Equal(result.BestMetric, (double)right / job.Validation.Count, 9);

@@ -84,17 +84,6 @@ public sealed class PackedIdsTests : IDisposable
     }
 
     [Fact]
-    public void An_epochs_order_has_every_block_once_is_the_same_again_and_another_in_the_next()
-    {
-        using var packed = Packed(Text("a.txt", Documents(200)));
-        var order = packed.Order(20, seed: 3, epoch: 0);
-        Assert.Equal(Enumerable.Range(0, (int)packed.Blocks(20)), order.Order());
-        Assert.Equal(order, packed.Order(20, 3, 0));
-        Assert.NotEqual(order, packed.Order(20, 3, 1));
-        Assert.NotEqual(order, packed.Order(20, 4, 0));
-    }
-
-    [Fact]
     public void Texts_without_a_word_are_refused_and_leave_no_file_behind()
     {
         Assert.Equal("a.txt has no text to train on.", Assert.Throws<TrainingException>(() => Packed(Text("a.txt", " "))).Message);

@@ -5,18 +5,22 @@ using Xunit.Abstractions;
 
 namespace FineTuneStudio.Tests.Runs;
 
-/// `studio train` as a process of its own, killed with SIGKILL at random steps and told to go on each time.
+/// `studio train` and `studio pretrain` as a process of its own, killed with SIGKILL at random steps and told to go on each time.
 [Trait("Cost", "Slow"), Collection("training")]
 public sealed class TrainCommandKillTests(ITestOutputHelper output) : IDisposable
 {
     private readonly string folder = Directory.CreateTempSubdirectory("fts-train-kill-").FullName;
 
-    /// What is trained: a name, the recipe, and the base model's folder.
+    private static readonly string Sample = Path.Combine("sample", "practice-model");
+
+    /// What is trained: a name, the recipe, and the base model's folder, or the family of a new one that is pretrained.
     public static TheoryData<string, string, string> Jobs => new()
     {
+        { "Masked words and pairs", """{ "epochs": 3, "learningRate": 3e-3, "batchSize": 8, "maxLength": 32, "dropout": 0.1, "evaluationsPerEpoch": 3 }""", "bert" },
+        { "Next tokens", """{ "epochs": 3, "learningRate": 3e-3, "batchSize": 8, "maxLength": 32, "dropout": 0.1, "evaluationsPerEpoch": 3 }""", "gpt2" },
         { "LoRA on Llama", """{ "epochs": 5, "learningRate": 1e-2, "batchSize": 8, "maxLength": 64, "earlyStoppingPatience": 0, "evaluationsPerEpoch": 3, "method": "Lora", "loraDropout": 0.1 }""", Path.Combine("..", "shared", "goldens", "llama-tiny") },
-        { "DoRA on BERT", """{ "epochs": 5, "learningRate": 1e-2, "batchSize": 8, "maxLength": 32, "earlyStoppingPatience": 0, "evaluationsPerEpoch": 3, "method": "Dora", "loraDropout": 0.1 }""", Path.Combine("sample", "practice-model") },
-        { "BERT full", """{ "epochs": 6, "learningRate": 1e-3, "batchSize": 8, "maxLength": 32, "earlyStoppingPatience": 0, "evaluationsPerEpoch": 3 }""", Path.Combine("sample", "practice-model") },
+        { "DoRA on BERT", """{ "epochs": 5, "learningRate": 1e-2, "batchSize": 8, "maxLength": 32, "earlyStoppingPatience": 0, "evaluationsPerEpoch": 3, "method": "Dora", "loraDropout": 0.1 }""", Sample },
+        { "BERT full", """{ "epochs": 6, "learningRate": 1e-3, "batchSize": 8, "maxLength": 32, "earlyStoppingPatience": 0, "evaluationsPerEpoch": 3 }""", Sample },
     };
 
     [SkippableTheory, MemberData(nameof(Jobs))]
@@ -29,6 +33,9 @@ public sealed class TrainCommandKillTests(ITestOutputHelper output) : IDisposabl
         }
         File.WriteAllText(Path.Combine(folder, "recipe.json"), recipe);
         var random = new Random(20);
+        var messages = File.ReadAllLines(Path.Combine(ContentRoot.Find([]), "sample", "customer-messages.csv"))[1..];
+        File.WriteAllText(Path.Combine(folder, "text.txt"), string.Join("\n\n", messages[..400]));
+        File.WriteAllText(Path.Combine(folder, "held-out.txt"), string.Join("\n\n", messages[400..500]));
         string[] labels = ["billing", "delivery", "returns"], words = ["invoice", "card", "price", "parcel", "late", "courier", "exchange", "size", "broken"];
         File.WriteAllLines(Path.Combine(folder, "data.csv"), Enumerable.Range(0, 300).Select(i => $"{words[i % 3 * 3 + random.Next(3)]} and {words[i % 3 * 3 + random.Next(3)]} in message {i},{labels[i % 3]}").Prepend("text,label"));
 
@@ -58,7 +65,10 @@ public sealed class TrainCommandKillTests(ITestOutputHelper output) : IDisposabl
     {
         var root = ContentRoot.Find([]);
         var dll = Path.Combine(root, "artifacts", "bin", "FineTuneStudio", new DirectoryInfo(AppContext.BaseDirectory).Name, "FineTuneStudio.dll");
-        var start = new ProcessStartInfo("dotnet", [dll, "train", "--recipe", Path.Combine(folder, "recipe.json"), "--data", Path.Combine(folder, "data.csv"), "--base", Path.Combine(root, baseModel), "--out", Path.Combine(folder, to), "--resume", "--json", .. baseModel.Contains("llama") ? new[] { "--prompt", "text", "--answer", "label" } : []])
+        string[] command = baseModel is "bert" or "gpt2"
+            ? ["pretrain", "--text", Path.Combine(folder, "text.txt"), "--validation", Path.Combine(folder, "held-out.txt"), "--new", baseModel, "--layers", "2", "--width", "32", "--heads", "2", "--vocabulary", "400"]
+            : ["train", "--data", Path.Combine(folder, "data.csv"), "--base", Path.Combine(root, baseModel), .. baseModel.Contains("llama") ? new[] { "--prompt", "text", "--answer", "label" } : []];
+        var start = new ProcessStartInfo("dotnet", [dll, .. command, "--recipe", Path.Combine(folder, "recipe.json"), "--out", Path.Combine(folder, to), "--resume", "--json"])
         {
             RedirectStandardOutput = true, RedirectStandardError = true,
         };

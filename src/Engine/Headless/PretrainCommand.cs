@@ -1,0 +1,77 @@
+using System.Globalization;
+using FineTuneStudio.Engine.Models;
+using FineTuneStudio.Engine.Text;
+using FineTuneStudio.Engine.Training;
+using FineTuneStudio.Engine.Weights;
+
+namespace FineTuneStudio.Engine.Headless;
+
+/// <summary>
+/// <c>pretrain --text path --out folder (--base folder | --new bert|gpt2 [--layers 4] [--width 256] [--heads 4] [--positions 128] [--vocabulary 8000])
+/// [--validation path] [--recipe recipe.json] [--steps number] [--resume] [--json]</c>: learns from plain text. A path is a file or a folder of
+/// .txt, .txt.xz, .jsonl or .jsonl.xz; files of <c>--validation</c> are never learned from. With <c>--new</c> the vocabulary is learned from the train text first, and the model with new weights stands in
+/// OUT/start. Ctrl-C evaluates, keeps the best checkpoint and ends.
+/// </summary>
+public static class PretrainCommand
+{
+    private static readonly string[] Named = ["--text", "--validation", "--out", "--base", "--new", "--layers", "--width", "--heads", "--positions", "--vocabulary", "--recipe", "--steps"];
+
+    /// <returns>The exit code: 0, or 1 with a sentence on <paramref name="error"/>.</returns>
+    public static int Run(string[] args, TextWriter output, TextWriter error, CancellationToken cancel = default)
+    {
+        var stopAsked = false;
+        // A second Ctrl-C ends at once.
+        void OnInterrupt(object? sender, ConsoleCancelEventArgs e) => e.Cancel = !stopAsked && (stopAsked = true);
+        Console.CancelKeyPress += OnInterrupt;
+        try
+        {
+            var options = new CommandOptions("pretrain", args, Named, ["--json", "--resume"]);
+            var progress = new TrainProgress(output, options.Has("--json"));
+            var recipe = TrainCommand.ReadRecipe(options.Optional("--recipe"), Pretrain.DefaultRecipe);
+            var (train, validation) = (TextDocuments.Files(options.Required("--text")), options.Optional("--validation") is { } held ? TextDocuments.Files(held) : []);
+            // Held-out text often lies beside the train text.
+            var known = validation.Select(Path.GetFullPath).ToHashSet();
+            train = [.. train.Where(file => !known.Contains(Path.GetFullPath(file)))];
+            if (train.Count == 0) throw new CommandException("--text has no file but those of --validation; a model must be measured on text that it did not learn from.");
+            if (validation.Count == 0) recipe = recipe with { EvaluationsPerEpoch = 0 };
+            var folder = options.RequiredOutputFolder("--out");
+            var start = options.Optional("--base") is not null ? options.RequiredFolder("--base") : Path.Combine(folder, "start");
+            if (options.Optional("--base") is null) Begin(options, recipe, train, start, progress, cancel);
+            else if (options.Optional("--new") is not null) throw new CommandException("--new does not go together with --base: a model starts from new weights or from a folder.");
+            var job = new PretrainJob(recipe, start, train, validation, folder, Path.Combine(folder, "texts"), options.Optional("--steps") is null ? null : options.Whole("--steps", 0));
+            var result = Pretrain.Run(job, progress.Show, () => stopAsked ? StopRequest.Stop : StopRequest.None, cancel, options.Has("--resume"));
+            if (result.BestFolder is null) throw new CommandException("The run was stopped before anything was learned; no model was written.");
+            progress.End(result, 0, null);
+            return 0;
+        }
+        catch (Exception e) when (e is CommandException or TrainingException or WeightFileException or TokenizerFileException or FormatException or IOException or UnauthorizedAccessException)
+        {
+            error.WriteLine(e.Message);
+            return 1;
+        }
+        catch (OperationCanceledException)
+        {
+            error.WriteLine("The run was interrupted; add --resume to the same command to go on from its last checkpoint.");
+            return 1;
+        }
+        finally { Console.CancelKeyPress -= OnInterrupt; }
+    }
+
+    /// <summary>The model with new weights; one that an interrupted run has made is taken as it is.</summary>
+    private static void Begin(CommandOptions options, RunRecipe recipe, IReadOnlyList<string> train, string start, TrainProgress progress, CancellationToken cancel)
+    {
+        var family = options.Optional("--new") ?? throw new CommandException("--base or --new is missing: a model to go on with, or bert or gpt2 to begin with new weights.");
+        if (family is not ("bert" or "gpt2")) throw new CommandException($"--new is \"{family}\"; expected bert or gpt2.");
+        if (options.Has("--resume") && Directory.Exists(start)) return;
+        if (Directory.Exists(start)) Directory.Delete(start, recursive: true);
+        var shape = new ModelShape(options.Whole("--layers", 4), options.Whole("--width", 256), options.Whole("--heads", 4), options.Whole("--positions", recipe.MaxLength));
+        if (shape.Problem is { } problem) throw new CommandException(problem);
+        var size = options.Whole("--vocabulary", 8000);
+        TrainedVocabulary vocabulary;
+        try { vocabulary = family == "bert" ? TrainVocabulary.WordPiece(TextDocuments.Read(train), size, cancel: cancel) : TrainVocabulary.ByteLevelBpe(TextDocuments.Read(train), size, cancel: cancel); }
+        catch (ArgumentException e) { throw new CommandException(e.Message); }
+        progress.Show(new LogLine(string.Create(CultureInfo.InvariantCulture, $"Learned a vocabulary of {vocabulary.Tokens.Count:N0} tokens from the train text.")));
+        if (family == "bert") NewModelFolder.Bert(start, vocabulary, shape, recipe.Seed);
+        else NewModelFolder.Gpt2(start, vocabulary, shape, recipe.Seed);
+    }
+}

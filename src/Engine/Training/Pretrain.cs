@@ -1,0 +1,94 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using FineTuneStudio.Engine.Metrics;
+using FineTuneStudio.Engine.Models;
+using FineTuneStudio.Engine.Text;
+using FineTuneStudio.Engine.Weights;
+
+namespace FineTuneStudio.Engine.Training;
+
+/// <summary>Everything that pretraining needs. Nothing outside the output and cache folders is written.</summary>
+/// <param name="Recipe">Its max length is the length of the blocks that the texts are cut into, special tokens included.</param>
+/// <param name="BaseFolder">A BERT, which learns to fill in masked words, or a GPT-2, Llama or Qwen2, which learns to foresee the next token. For new weights see <see cref="NewModelFolder"/>.</param>
+/// <param name="Train">Text files as <see cref="TextDocuments"/> reads them; their order counts.</param>
+/// <param name="Validation">Text files that are not learned from; empty where the recipe has no evaluations.</param>
+/// <param name="CacheFolder">Where texts are kept as token ids; other runs may use it too.</param>
+/// <param name="Steps">As in <see cref="TrainingPlan.For"/>.</param>
+public sealed record PretrainJob(RunRecipe Recipe, string BaseFolder, IReadOnlyList<string> Train, IReadOnlyList<string> Validation, string OutputFolder, string CacheFolder, int? Steps = null);
+
+/// <summary>
+/// Pretrains a model on running text, or goes on with its pretraining on the text of a field (Gururangan et al. 2020, arXiv:2004.10964), in the loop
+/// of <see cref="FineTune"/>. Documents are packed one after the other and cut into blocks of one length (Liu et al. 2019, arXiv:1907.11692); each
+/// epoch reads the blocks in another order.
+/// </summary>
+public static class Pretrain
+{
+    /// <summary>Settings of a recipe that speak of answers, labels or parts of a model.</summary>
+    private static readonly string[] Unread = ["TrainableLayers", "LabelSmoothing", "ClassWeights", "FocalGamma", "RegressionLoss", "UnfreezeEpochs", "PromptFormat", "Packing"];
+
+    /// <summary>Usual settings for a small model: one pass, blocks of 128 tokens, no dropout because no text is seen twice.</summary>
+    public static RunRecipe DefaultRecipe { get; } = new()
+    {
+        Epochs = 1, BatchSize = 64, MaxLength = 128, LearningRate = 1e-3, WarmupRatio = 0.05, Dropout = 0, EvaluationsPerEpoch = 10, EarlyStoppingPatience = 0, Metric = Metric.ValidationLoss,
+    };
+
+    /// <summary>Runs a job on the calling thread, as <see cref="FineTune.Run"/>.</summary>
+    /// <exception cref="TrainingException">The job cannot be trained or diverged, or a text file is broken; the last good checkpoint stays.</exception>
+    /// <exception cref="WeightFileException">The base model's files do not fit.</exception>
+    /// <exception cref="TokenizerFileException">The base model's tokenizer is missing or broken.</exception>
+    /// <inheritdoc cref="FineTune.Run"/>
+    public static FineTuneResult Run(PretrainJob job, Action<TrainingEvent> report, Func<StopRequest> stop, CancellationToken cancel, bool resume = false)
+    {
+        Check(job);
+        var causal = CausalTensors.ModelTypes.Contains(ModelFolder.ModelType(job.BaseFolder));
+        var endId = causal ? EndOfText(job.BaseFolder) : MaskedWordsObjective.EndId(job.BaseFolder);
+        using var train = PackedIds.Open(job.Train, job.BaseFolder, endId, job.CacheFolder, cancel);
+        using var validation = job.Recipe.EvaluationsPerEpoch > 0 ? PackedIds.Open(job.Validation, job.BaseFolder, endId, job.CacheFolder, cancel) : null;
+        Objective objective = causal ? new GenerationObjective(job.Recipe, job.BaseFolder) : new MaskedWordsObjective(job.Recipe, job.BaseFolder);
+        var length = objective is MaskedWordsObjective masked ? masked.BlockLength : job.Recipe.MaxLength;
+        TokenizedTexts trainTexts, validationTexts;
+        try
+        {
+            (trainTexts, validationTexts) = (Texts(train, "train"), validation is null ? causal ? new AnsweredTexts([], [], 0) : new TokenizedTexts([], 0) : Texts(validation, "validation"));
+            objective.WithCheckpoints(job.Recipe);
+        }
+        catch
+        {
+            objective.Dispose();
+            throw;
+        }
+        var sha = Convert.ToHexStringLower(SHA256.HashData(System.Text.Encoding.UTF8.GetBytes($"{train.Sha256} {validation?.Sha256} {job.Steps}")));
+        using var loop = new TrainingLoop(new(job.Recipe, TrainingPlan.For(job.Recipe, trainTexts.Count, job.Steps), job.OutputFolder, () => objective, _ =>
+        {
+            report(new LogLine(string.Create(CultureInfo.InvariantCulture, $"{train.Documents:N0} train documents are {train.Tokens:N0} tokens, read in {trainTexts.Count:N0} blocks of {length}; {validation?.Documents ?? 0:N0} validation documents are {validationTexts.Count:N0} blocks.")));
+            return (trainTexts, validationTexts);
+        }, sha), report, stop, cancel);
+        return loop.Run(resume);
+
+        TokenizedTexts Texts(PackedIds packed, string part)
+        {
+            var blocks = new PackedBlocks(packed, length);
+            if (blocks.Count == 0) throw new TrainingException($"The {part} text has {packed.Tokens} tokens, which is less than one block of {length}; give more text, or set max length to fewer tokens.");
+            // Nothing comes before a block's first token that would foretell it.
+            return causal ? new AnsweredTexts(blocks, [.. Enumerable.Repeat(1, blocks.Count)], 0) : new TokenizedTexts(blocks, 0);
+        }
+    }
+
+    private static int EndOfText(string folder) => Tokenizer.Load(folder).EndId
+        ?? throw new TrainingException("The base model's tokenizer has no token for the end of a text, which must stand between documents.");
+
+    private static void Check(PretrainJob job)
+    {
+        FineTune.CheckOutput(job.BaseFolder, job.OutputFolder);
+        if (job.Recipe.Validate() is { Count: > 0 } problems) throw new TrainingException($"The recipe is not valid. {string.Join(" ", problems)}");
+        if (RunRecipe.Fields.FirstOrDefault(f => Unread.Contains(f.Name) && !f.IsDefault(job.Recipe)) is { } unread)
+            throw new TrainingException($"{unread.Label} is {unread.Text(unread.Get(job.Recipe))}, but pretraining does not read it; set it back to {unread.Text(unread.Default)}.");
+        if (job.Recipe.Metric is not (Metric.ValidationLoss or Metric.Perplexity or Metric.TokenAccuracy)) throw new TrainingException($"Best checkpoint by is {job.Recipe.Metric}, but pretraining measures {nameof(Metric.ValidationLoss)}, {nameof(Metric.Perplexity)} and {nameof(Metric.TokenAccuracy)}.");
+        if (job.Recipe.Method != TrainingMethod.Full && !CausalTensors.ModelTypes.Contains(ModelFolder.ModelType(job.BaseFolder)))
+            throw new TrainingException("Method is set to adapters, but a model that fills in masked words is pretrained whole; set it to Full.");
+        if (job.Steps < 1) throw new TrainingException($"The number of steps is {job.Steps}; expected 1 or more.");
+        if (job.Train.Count == 0) throw new TrainingException("There is no text to learn from.");
+        if (MixedPrecision.Problem(job.Recipe) is { } unsupported) throw new TrainingException(unsupported);
+        if (job.Recipe.EvaluationsPerEpoch > 0 && job.Validation.Count == 0) throw new TrainingException("There is no validation text to evaluate on; give some that is not learned from, or set evaluations per epoch to 0.");
+    }
+}

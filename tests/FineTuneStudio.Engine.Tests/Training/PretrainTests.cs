@@ -1,0 +1,193 @@
+using System.Text.Json;
+using FineTuneStudio.Engine.Metrics;
+using FineTuneStudio.Engine.Models;
+using FineTuneStudio.Engine.Text;
+using FineTuneStudio.Engine.Training;
+using FineTuneStudio.Engine.Weights;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace FineTuneStudio.Engine.Tests.Training;
+
+[Collection("training")]
+public sealed class PretrainTests : IDisposable
+{
+    private static readonly RunRecipe Recipe = Pretrain.DefaultRecipe with { Epochs = 2, BatchSize = 16, MaxLength = 32, LearningRate = 3e-3, EvaluationsPerEpoch = 2, Seed = 1 };
+    private static readonly ModelShape Shape = new(Layers: 2, HiddenSize: 32, Heads: 2, Positions: 48);
+
+    private readonly TemporaryFolder folder = new();
+
+    private static readonly string[] Messages = File.ReadAllLines(Path.Combine(Repository.Root, "sample", "customer-messages.csv"))[1..];
+
+    private string Text(string name, IEnumerable<string> documents)
+    {
+        var path = folder.File(name);
+        File.WriteAllText(path, string.Join("\n\n", documents));
+        return path;
+    }
+
+    private string NewModel(string family)
+    {
+        var start = folder.File("start-" + family);
+        if (Directory.Exists(start)) return start;
+        if (family == "bert") NewModelFolder.Bert(start, TrainVocabulary.WordPiece(Messages, 500), Shape, seed: 1);
+        else NewModelFolder.Gpt2(start, TrainVocabulary.ByteLevelBpe(Messages, 500), Shape, seed: 1);
+        return start;
+    }
+
+    private PretrainJob Job(string baseFolder, string output = "out", RunRecipe? recipe = null, int? steps = null) =>
+        new(recipe ?? Recipe, baseFolder, [Text("train.txt", Messages.Take(800))], [Text("held-out.txt", Messages.Skip(800))], folder.File(output), folder.File("texts"), steps);
+
+    private static (FineTuneResult Result, List<TrainingEvent> Events) Run(PretrainJob job, bool resume = false)
+    {
+        var events = new List<TrainingEvent>();
+        return (Pretrain.Run(job, events.Add, () => StopRequest.None, default, resume), events);
+    }
+
+    private static List<(int, double)> Losses(IEnumerable<TrainingEvent> events) => [.. events.OfType<StepDone>().Select(s => (s.Step, s.TrainLoss))];
+
+    private static string Refusal(PretrainJob job) => Assert.Throws<TrainingException>(() => Run(job)).Message;
+
+    [Theory]
+    [InlineData("bert", "BertForPreTraining")]
+    [InlineData("gpt2", "GPT2LMHeadModel")]
+    public void A_model_with_new_weights_learns_from_text_and_its_folder_can_be_fine_tuned(string family, string architecture)
+    {
+        var job = Job(NewModel(family), recipe: Recipe with { Epochs = 4 });
+        var (result, events) = Run(job);
+        var evaluations = events.OfType<EvaluationDone>().ToList();
+        Assert.Equal(FineTuneOutcome.Finished, result.Outcome);
+        Assert.Equal(8, evaluations.Count);
+        Assert.InRange(evaluations[0][Metric.Perplexity], 50, 500);
+        Assert.True(evaluations[^1][Metric.Perplexity] < 0.95 * evaluations[0][Metric.Perplexity], $"from {evaluations[0][Metric.Perplexity]} to {evaluations[^1][Metric.Perplexity]}");
+        var facts = ModelFolder.Inspect(result.BestFolder!);
+        Assert.Equal((architecture, true, (string?)null), (facts.Architecture, facts.CanTrain, facts.WhyNot));
+        if (family != "bert") return;
+        var (model, report, newHead) = LoadClassifier.ForTraining(result.BestFolder!, ["a", "b"], null, 1);
+        model.Dispose();
+        Assert.Equal((1.0, true), (report.BackboneShare, newHead));
+        Assert.All(report.Unexpected, name => Assert.StartsWith("cls.", name));
+    }
+
+    [Theory]
+    [InlineData("bert")]
+    [InlineData("gpt2")]
+    public void Pretraining_that_is_killed_and_resumed_gives_the_losses_of_one_never_interrupted(string family)
+    {
+        var whole = Run(Job(NewModel(family), "whole"));
+        var job = Job(NewModel(family), "cut");
+        var (before, killedAfter) = (new List<TrainingEvent>(), whole.Result.StepsDone * 7 / 10);
+        Assert.Throws<InvalidOperationException>(() => Pretrain.Run(job, e =>
+        {
+            before.Add(e);
+            if (e is StepDone step && step.Step == killedAfter) throw new InvalidOperationException("killed");
+        }, () => StopRequest.None, default));
+        var (result, after) = Run(job, resume: true);
+        var resumedAfter = after.OfType<StepDone>().First().Step - 1;
+        // Past the first epoch, so that what is drawn anew in each is drawn again.
+        Assert.InRange(resumedAfter, whole.Result.StepsDone / 2, killedAfter);
+        Assert.Equal(Losses(whole.Events), Losses(before.Where(e => e is StepDone s && s.Step <= resumedAfter).Concat(after)));
+        Assert.Equal(File.ReadAllBytes(Path.Combine(whole.Result.BestFolder!, "model.safetensors")), File.ReadAllBytes(Path.Combine(result.BestFolder!, "model.safetensors")));
+    }
+
+    [Fact]
+    public void A_run_of_a_number_of_steps_ends_with_the_schedule_and_an_evaluation_and_goes_on_only_with_the_same()
+    {
+        var job = Job(NewModel("gpt2"), steps: 10);
+        var (result, events) = Run(job);
+        Assert.Equal(10, result.StepsDone);
+        Assert.Equal([5, 10], events.OfType<EvaluationDone>().Select(e => e.Step));
+        Assert.True(events.OfType<StepDone>().Last().LearningRate < 0.2 * Recipe.LearningRate);
+        Assert.StartsWith("The last checkpoint was made with other t", Assert.Throws<TrainingException>(() => Run(job with { Steps = 20 }, resume: true)).Message);
+    }
+
+    [Fact]
+    public void Each_epoch_masks_other_words_and_pairs_other_halves_and_every_evaluation_the_same()
+    {
+        using var objective = new MaskedWordsObjective(Recipe, NewModel("bert"));
+        objective.Model.eval();
+        using var scope = NewDisposeScope();
+        using var still = no_grad();
+        var texts = objective.Random([.. Enumerable.Repeat(0, 8)]);
+        double Loss(int epoch)
+        {
+            objective.Epoch = epoch;
+            return objective.Loss(texts, texts.AllRows).item<float>();
+        }
+        var first = Loss(0);
+        Assert.NotEqual(first, Loss(1));
+        Assert.Equal(first, Loss(0));
+        var measured = objective.Measure(texts, [[0, 1, 2, 3], [4, 5, 6, 7]]).Loss;
+        objective.Epoch = 5;
+        Assert.Equal(measured, objective.Measure(texts, [[0, 1, 2, 3], [4, 5, 6, 7]]).Loss);
+    }
+
+    [Fact]
+    public void The_losses_of_two_half_batches_by_their_weight_are_that_of_the_whole()
+    {
+        using var objective = new MaskedWordsObjective(Recipe, NewModel("bert"));
+        objective.Model.eval();
+        using var scope = NewDisposeScope();
+        var texts = objective.Random([.. Enumerable.Repeat(0, 10)]);
+        int[] all = texts.AllRows, one = all[..3], other = all[3..];
+        var weights = (objective.WeightOf(texts, one), objective.WeightOf(texts, other));
+        Assert.Equal(objective.WeightOf(texts, all), weights.Item1 + weights.Item2);
+        var parts = (objective.Loss(texts, one).item<float>() * weights.Item1 + objective.Loss(texts, other).item<float>() * weights.Item2) / (weights.Item1 + weights.Item2);
+        Assert.Equal(objective.Loss(texts, all).item<float>(), parts, 5);
+    }
+
+    [Theory]
+    [InlineData("bert")]
+    [InlineData("gpt2")]
+    public void Blocks_computed_twice_give_the_same_losses(string family)
+    {
+        var recipe = Recipe with { Dropout = 0.1, EvaluationsPerEpoch = 0 };
+        var plain = Run(Job(NewModel(family), "plain", recipe, steps: 5)).Events;
+        Assert.Equal(Losses(plain), Losses(Run(Job(NewModel(family), "twice", recipe with { ActivationCheckpointing = ActivationCheckpointing.On }, steps: 5)).Events));
+    }
+
+    [Fact]
+    public void A_model_of_a_folder_goes_on_from_its_weights_and_keeps_the_pooler_that_masked_words_do_not_use()
+    {
+        var (result, events) = Run(Job(Repository.PracticeModel, steps: 4));
+        Assert.Contains(events.OfType<LogLine>(), l => l.Text == "100 % of the backbone came from the file; all of it trains, and the head for words starts at random with seed 1.");
+        var config = JsonDocument.Parse(File.ReadAllText(Path.Combine(result.BestFolder!, "config.json"))).RootElement;
+        Assert.Equal("BertForMaskedLM", config.GetProperty("architectures")[0].GetString());
+        Assert.False(config.TryGetProperty("id2label", out _));
+        using var before = SafetensorsFile.Open(Path.Combine(Repository.PracticeModel, "model.safetensors"));
+        using var after = SafetensorsFile.Open(Path.Combine(result.BestFolder!, "model.safetensors"));
+        Assert.Equal(before.Bytes("bert.pooler.dense.weight").ToArray(), after.Bytes("bert.pooler.dense.weight").ToArray());
+        Assert.False(before.Bytes("bert.embeddings.word_embeddings.weight").SequenceEqual(after.Bytes("bert.embeddings.word_embeddings.weight")));
+        using var classifier = LoadClassifier.ForTraining(result.BestFolder!, ["a", "b"], null, 1).Model;
+        Assert.Equal(1.0, LoadClassifier.ForTraining(result.BestFolder!, ["a", "b"], null, 1).Report.BackboneShare);
+    }
+
+    [Fact]
+    public void What_cannot_be_pretrained_is_refused_with_a_sentence()
+    {
+        var (bert, gpt) = (NewModel("bert"), NewModel("gpt2"));
+        Assert.Equal("Max length is 64 tokens but the base model has only 48 positions; set it to 48 or less.", Refusal(Job(bert, recipe: Recipe with { MaxLength = 64 })));
+        Assert.Equal("There is no validation text to evaluate on; give some that is not learned from, or set evaluations per epoch to 0.", Refusal(Job(bert) with { Validation = [] }));
+        Assert.Equal("Label smoothing is 0.1, but pretraining does not read it; set it back to 0.", Refusal(Job(bert, recipe: Recipe with { LabelSmoothing = 0.1 })));
+        Assert.Equal("Best checkpoint by is Accuracy, but pretraining measures ValidationLoss, Perplexity and TokenAccuracy.", Refusal(Job(bert, recipe: Recipe with { Metric = Metric.Accuracy })));
+        Assert.Equal("Method is set to adapters, but a model that fills in masked words is pretrained whole; set it to Full.", Refusal(Job(bert, recipe: Recipe with { Method = TrainingMethod.Lora })));
+        Assert.Equal("The validation text has 3 tokens, which is less than one block of 32; give more text, or set max length to fewer tokens.", Refusal(Job(gpt) with { Validation = [Text("short.txt", ["a b"])] }));
+        Assert.Equal("The width 30 cannot be divided evenly among 4 heads.", Assert.Throws<ArgumentException>(() => NewModelFolder.Gpt2(folder.File("bad"), TrainVocabulary.ByteLevelBpe(Messages, 300), new(2, 30, 4, 64), 1)).Message);
+        Assert.False(Directory.Exists(folder.File("bad")));
+    }
+
+    [Fact]
+    public void New_weights_of_a_GPT2_have_its_spread_and_smaller_ones_at_the_end_of_each_branch()
+    {
+        using var model = LoadCausalLM.From(NewModel("gpt2")).Model;
+        using var scope = NewDisposeScope();
+        var values = model.named_parameters().ToDictionary(p => p.name, p => p.parameter.data<float>().ToArray());
+        double Spread(string name) => Math.Sqrt(values[name].Average(v => (double)v * v));
+        Assert.InRange(Spread("transformer.wte.weight"), 0.0195, 0.0205);
+        Assert.InRange(Spread("transformer.h.1.mlp.c_proj.weight"), 0.0095, 0.0105);
+        Assert.All(values["transformer.h.0.ln_1.weight"], v => Assert.Equal(1, v));
+        Assert.All(values["transformer.h.0.attn.c_attn.bias"], v => Assert.Equal(0, v));
+    }
+
+    public void Dispose() => folder.Dispose();
+}
