@@ -148,6 +148,8 @@ internal sealed class MaskedWordsObjective : Objective
         return new((loss + pairLoss) / masked, new Dictionary<Metric, double> { [Metric.Perplexity] = Math.Exp(loss / masked), [Metric.TokenAccuracy] = right / masked });
     }
 
+    public override double ProbeLoss(TokenizedTexts train, TokenizedTexts validation, Func<TokenizedTexts, IEnumerable<int[]>> batches) => Measure(validation, batches(validation)).Loss;
+
     public override void Save(string folder) => SaveModelFolder.Write(model, baseFolder, folder);
 
     public override IEnumerable<string> Samples(TokenizedTexts texts, CancellationToken cancel)

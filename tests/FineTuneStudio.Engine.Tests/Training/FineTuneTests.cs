@@ -294,7 +294,7 @@ public sealed class FineTuneTests(WholeRun whole) : IClassFixture<WholeRun>, IDi
         var job = SmallTexts.Job(folder.Path, train: 12);
         var (result, events) = SmallTexts.Run(job with { Steps = 25, Saves = false });
         Assert.Equal((FineTuneOutcome.Finished, 25, null), (result.Outcome, result.StepsDone, result.BestFolder));
-        Assert.Equal([25], events.OfType<EvaluationDone>().Select(e => e.Step));
+        Assert.Equal([13, 25], events.OfType<EvaluationDone>().Select(e => e.Step));
         Assert.Empty(events.OfType<CheckpointSaved>());
         Assert.Equal("of another run", File.ReadAllText(Path.Combine(best, "model.safetensors")));
         Assert.Single(Directory.EnumerateFileSystemEntries(folder.Path));
