@@ -42,7 +42,7 @@ public static class AccountsSlice
             o.Cookie.HttpOnly = true;
             o.Cookie.SameSite = SameSiteMode.Lax;
             o.ExpireTimeSpan = TimeSpan.FromDays(14);
-            // Nothing but a sign-in writes the cookie. Every request is held against the account, which would also write it anew each time, and
+            // Nothing but a sign-in, or a change that a person makes to their account, writes the cookie. Every request is held against the account, which would also write it anew each time, and
             // so would a sliding end: the answer to a request that was on its way during a sign-out would then sign the person in again.
             o.SlidingExpiration = false;
             o.Events.OnValidatePrincipal = async context =>

@@ -1,6 +1,7 @@
 using FineTuneStudio.Datasets;
 using FineTuneStudio.Engine.Training;
 using FineTuneStudio.Projects;
+using FineTuneStudio.Splits;
 using FineTuneStudio.Ui;
 using Microsoft.EntityFrameworkCore;
 using static FineTuneStudio.Checklists.FactState;
@@ -22,7 +23,7 @@ internal static class DataFacts
             new("D5", name, $"{Say.Count(version.LabeledCount)} of {Say.Count(version.RowCount, "row")} in version {version.Number} carry {answers.One}; {Say.Count(version.RowCount - version.LabeledCount)} do not",
                 version.LabeledCount < 50 ? Block : version.LabeledCount < version.RowCount ? Warn : Pass, $"block under 50 {answers.GivenRows}, warn while rows are {answers.Missing}", "deepchecks and Ludwig size checks; limit our own"),
         };
-        var labels = Answers.Of(subject.Project.Task).HasOneRight;
+        var labels = answers.HasOneRight;
         if (subject.Project.Task is TextTask.SingleLabel or TextTask.TokenClassification) facts.Add(Smallest(subject));
         var distinct = await One(db, $"SELECT COUNT(DISTINCT r.TextKey) AS Value FROM VersionRows v JOIN Rows r ON r.Id = v.RowId WHERE v.VersionId = {version.Id}", cancel);
         var repeated = version.RowCount - distinct;
@@ -101,13 +102,10 @@ internal static class DataFacts
 
     private static async Task<Fact> Conflicts(StudioDb db, DatasetVersion version, Answers answers, CancellationToken cancel)
     {
-        var rows = await One(db, $"""
-            SELECT COALESCE(SUM(n), 0) AS Value FROM (
-              SELECT COUNT(*) AS n FROM VersionRows v JOIN Rows r ON r.Id = v.RowId
-              WHERE v.VersionId = {version.Id} AND v.Label IS NOT NULL GROUP BY r.TextKey HAVING COUNT(DISTINCT v.Label) > 1)
-            """, cancel);
+        var locked = await LabelledRows.Locked(db, version.ProjectId, cancel);
+        var rows = (await LabelledRows.Read(db, version.Id, answers, cancel)).Conflicting(locked).Count;
         var share = version.LabeledCount == 0 ? 0 : (double)rows / version.LabeledCount;
-        return new("D7", $"Same text, different {answers.Many}", $"{Say.Count(rows, "row")} ({Say.Percent(share)}) {(rows == 1 ? "shares its" : "share their")} text with a row that {(answers.IsLabel ? "is labelled otherwise" : $"has another {answers.One.Split(' ')[^1]}")}",
+        return new("D7", $"Same text, different {answers.Many}", $"{Say.Count(rows, "row")} ({Say.Percent(share)}) {(rows == 1 ? "shares its" : "share their")} text with a row that {(answers.IsLabel ? "is labelled otherwise" : $"has another {answers.One.Split(' ')[^1]}")}{(locked.Count > 0 ? ", not counting texts of a locked test part" : "")}",
             rows == 0 ? Pass : share <= 0.01 ? Warn : Block, "pass at 0, block above 1 %", "deepchecks ConflictingLabels 0");
     }
 

@@ -109,6 +109,12 @@ public abstract class Answers
     /// What a person reads.
     public virtual string Show(string answer) => answer;
 
+    /// What a person compares with the answers of other rows: nothing in which two of them differ is left out.
+    public virtual string Spell(string answer, string text) => Show(answer);
+
+    /// The same for two answers to texts that count as equal if and only if they say the same.
+    public virtual string Meaning(string answer, string text) => answer;
+
     /// The stratum of each answer, in their order.
     public abstract IReadOnlyList<string> Strata(IReadOnlyList<string> answers);
 

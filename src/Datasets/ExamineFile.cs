@@ -64,7 +64,7 @@ public sealed class ExamineFile(IDbContextFactory<StudioDb> databases, ProjectAc
             var (columns, about) = ReadTable.Columns(file, format);
             notices.AddRange(about);
             if (format.Kind == FileKind.TaggedWords) notices.Add($"Each line holds a word (column {format.TokenColumn}) and its tag (column {format.TagColumn}), and a blank line ends a sentence. A row is a sentence: its words joined by single blanks, with the spans that the tags mark.");
-            if (format.Kind == FileKind.Squad) notices.Add("This is SQuAD’s layout, one JSON object with articles, paragraphs and questions. Each question is a row with its paragraph as the context; its line is the number of the question in the file.");
+            if (format.Kind == FileKind.Squad) notices.Add("This is SQuAD’s layout, one JSON object with articles, paragraphs and questions. Each question is a row with its paragraph as the context; its line is its number in the file.");
             var rows = ReadTable.Sample(file, format, columns, 200, Answers.Of(task));
             var mapping = Answers.Of(task).Guess(columns) ?? Answers.Of(task).Refine(DetectFormat.Guess(columns, rows), rows);
             if (import.MappingJson is { } kept && ColumnMapping.FromJson(kept) is var before && before.Columns.Select(c => c.Name).SequenceEqual(columns)) mapping = before;

@@ -73,6 +73,10 @@ public sealed partial class NumberAnswers(bool hasDecimalCommas = false) : Answe
 
     public override string Show(string answer) => Say.Minus((Value(answer) + 0.0).ToString("G6", CultureInfo.InvariantCulture));
 
+    public override string Spell(string answer, string text) => answer;
+
+    public override string Meaning(string answer, string text) => (Value(answer) + 0.0).ToString("R", CultureInfo.InvariantCulture);
+
     /// Ten ranges with about as many rows each, fewer for few rows; equal values are in one.
     public override IReadOnlyList<string> Strata(IReadOnlyList<string> answers)
     {

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using FineTuneStudio.Engine.Quality;
 using FineTuneStudio.Engine.Text;
 using FineTuneStudio.Engine.Training;
 
@@ -196,6 +197,13 @@ public sealed class SpanAnswers(SpanOffsets offsets = SpanOffsets.CodePoints) : 
     public override (string Text, bool IsWhole) Holding(string name) => (NamedSpan.LabelEnd(name), false);
 
     public override string Show(string answer) => NamedSpan.FromJson(answer) is { Count: > 0 } spans ? string.Join(", ", spans.CountBy(s => s.Label).Select(c => c.Value == 1 ? c.Key : $"{c.Value} {c.Key}")) : "no span";
+
+    public override string Spell(string answer, string text) =>
+        NamedSpan.FromJson(answer) is { Count: > 0 } spans ? string.Join(", ", spans.Select(s => string.Create(CultureInfo.InvariantCulture, $"{s.Label} “{text[s.Start..s.End]}” from {s.Start}"))) : Show(answer);
+
+    /// Blanks and capitals, which do not make two texts different, move spans.
+    public override string Meaning(string answer, string text) =>
+        string.Join('\0', NamedSpan.FromJson(answer).OrderBy(s => s.Start).Select(s => $"{TextNormalization.Key(text[..s.Start]).Replace(" ", "").Length}\0{TextNormalization.Key(text[s.Start..s.End])}\0{s.Label}"));
 
     public override IReadOnlyList<string> Strata(IReadOnlyList<string> answers)
     {

@@ -1,15 +1,16 @@
 using System.Globalization;
-using System.Text;
+using System.Runtime.InteropServices;
 using System.Text.Json;
+using System.Text;
 
 namespace FineTuneStudio.Datasets;
 
 /// Reads SQuAD's published layout, one JSON object whose data holds articles with paragraphs and their questions, a paragraph at a time.
 /// A row is a question, and its line is its number in the file, from 1; a paragraph that has no list of questions counts as one.
-/// Each row has the context of its question, so a file may become many times as long: to a limit, because a small one could fill the disk.
+/// Each row has the context of its question and the title of its article, so a file may become many times as long: to a limit, because a small one could fill the disk.
 internal sealed class SquadReader(Stream file, string encoding)
 {
-    private const int MostParagraph = DataLimits.RowCharacters, MostTimes = 16, MostAnyway = 1 << 26;
+    private const int MostParagraph = DataLimits.RowCharacters, MostTimes = 64, MostAnyway = 1 << 26;
     private static readonly string[] Known = ["title", "id", "question", "context", "answers"];
 
     private byte[] buffer = new byte[1 << 16];
@@ -34,10 +35,10 @@ internal sealed class SquadReader(Stream file, string encoding)
         var (seen, fault) = (0, (string?)null);
         while (seen < 200 && reader.Next(out fault) is { } paragraph)
             using (paragraph)
-                foreach (var question in Questions(paragraph.RootElement).Take(200 - seen))
+                foreach (var question in Parts(paragraph.RootElement).Questions?.EnumerateArray().Take(200 - seen) ?? [])
                 {
                     seen++;
-                    if (question.ValueKind != JsonValueKind.Object || question.TryGetProperty("answers", out _) || question.TryGetProperty("is_impossible", out _)) return Known;
+                    if (question.ValueKind != JsonValueKind.Object || SaysOfAnswers(question)) return Known;
                 }
         if (seen > 0) return Known[..^1];
         throw new DataFileException(fault ?? "The file has “data” as SQuAD’s files do, but no question in it; expected {\"data\": [{\"title\": \"…\", \"paragraphs\": [{\"context\": \"…\", \"qas\": [{\"question\": \"…\", \"answers\": [{\"text\": \"…\", \"answer_start\": 0}]}]}]}]}, or one object a line (JSON lines).");
@@ -45,7 +46,8 @@ internal sealed class SquadReader(Stream file, string encoding)
 
     public IEnumerable<RawRow> Rows(IReadOnlyList<string> columns)
     {
-        var (number, length, most) = (0L, 0L, Math.Max(MostAnyway, MostTimes * file.Length));
+        // A large file gets less room for each of its bytes: SQuAD itself becomes about three times as long.
+        var (number, length, most) = (0L, 0L, Math.Max(MostAnyway, Math.Min(MostTimes * file.Length, (1L << 32) + 2 * file.Length)));
         while (true)
         {
             var paragraph = Next(out var fault);
@@ -53,30 +55,44 @@ internal sealed class SquadReader(Stream file, string encoding)
             if (paragraph is null) yield break;
             using (paragraph)
             {
-                var root = paragraph.RootElement;
-                var context = root.TryGetProperty("context", out var text) && text.ValueKind == JsonValueKind.String ? text.GetRawText().Length : 0;
-                foreach (var question in Questions(root))
+                var (context, questions, broken) = Parts(paragraph.RootElement);
+                var repeated = (context is { } text ? JsonMarshal.GetRawUtf8Value(text).Length : 0) + Encoding.UTF8.GetByteCount(title ?? "");
+                foreach (var question in questions?.EnumerateArray() ?? [])
                 {
-                    if ((length += context) > most)
-                        throw new DataFileException(string.Create(CultureInfo.InvariantCulture, $"Each question is a row with its whole context, and by question {number + 1:N0} that is more than {MostTimes} times the file; paragraph {paragraphs:N0} has too many questions for its length. Divide long contexts, so that each question stands with the part it asks about."));
-                    yield return Row(++number, root, question, columns);
+                    if ((length += repeated) > most)
+                        throw new DataFileException(string.Create(CultureInfo.InvariantCulture, $"Each question is a row with its whole context and the title of its article, and by question {number + 1:N0} these are more than {most:N0} bytes, which is the most for a file of {file.Length:N0}. Divide long contexts, so that each question stands with the part it asks about."));
+                    yield return Row(++number, context, question, columns);
                 }
-                if (!root.TryGetProperty("qas", out var list) || list.ValueKind != JsonValueKind.Array) yield return new(++number, [], string.Create(CultureInfo.InvariantCulture, $"Paragraph {paragraphs:N0} of the file has no list of questions under “qas”."), 0, DataLimits.Clip(root.GetRawText()));
+                if (questions is null) yield return new(++number, [], broken ? DataLimits.HalfCharacter("The paragraph") : string.Create(CultureInfo.InvariantCulture, $"Paragraph {paragraphs:N0} of the file has no list of questions under “qas”."), 0, DataLimits.Clip(paragraph.RootElement.GetRawText()));
             }
         }
     }
 
-    private static IEnumerable<JsonElement> Questions(JsonElement paragraph) =>
-        paragraph.TryGetProperty("qas", out var questions) && questions.ValueKind == JsonValueKind.Array ? questions.EnumerateArray() : [];
+    /// Each looked up once, because the parser goes through all names of an object to find one; broken where a name holds half of a character.
+    private static (JsonElement? Context, JsonElement? Questions, bool Broken) Parts(JsonElement paragraph)
+    {
+        try
+        {
+            return (paragraph.TryGetProperty("context", out var context) && context.ValueKind == JsonValueKind.String ? context : null,
+                paragraph.TryGetProperty("qas", out var questions) && questions.ValueKind == JsonValueKind.Array ? questions : null, false);
+        }
+        catch (InvalidOperationException) { return (null, null, true); }
+    }
 
-    private RawRow Row(long number, JsonElement paragraph, JsonElement question, IReadOnlyList<string> columns)
+    private static bool SaysOfAnswers(JsonElement question)
+    {
+        try { return question.TryGetProperty("answers", out _) || question.TryGetProperty("is_impossible", out _); }
+        catch (InvalidOperationException) { return true; }
+    }
+
+    private RawRow Row(long number, JsonElement? context, JsonElement question, IReadOnlyList<string> columns)
     {
         RawRow Refuse(string reason) => new(number, [], reason, 0, DataLimits.Clip(question.GetRawText()));
         string? Text(JsonElement of, string name) => of.TryGetProperty(name, out var value) ? value.ValueKind == JsonValueKind.String ? value.GetString() : value.GetRawText() : null;
         try
         {
             if (question.ValueKind != JsonValueKind.Object) return Refuse("The question is no object; expected {\"question\": \"…\", \"answers\": […]}.");
-            if (!paragraph.TryGetProperty("context", out var context) || context.ValueKind != JsonValueKind.String) return Refuse("The paragraph of the question has no text under “context”.");
+            if (context is null) return Refuse("The paragraph of the question has no text under “context”.");
             if (!question.TryGetProperty("question", out var asked) || asked.ValueKind != JsonValueKind.String) return Refuse("There is no text under “question”.");
             bool? impossible = question.TryGetProperty("is_impossible", out var says) ? says.ValueKind switch { JsonValueKind.True => true, JsonValueKind.False => false, _ => null } : null;
             var answers = question.TryGetProperty("answers", out var given) ? given : (JsonElement?)null;
@@ -91,7 +107,7 @@ internal sealed class SquadReader(Stream file, string encoding)
             return new(number, [.. columns.Select(column => column switch
             {
                 "title" => title ?? "",
-                "context" => context.GetString()!,
+                "context" => context.Value.GetString()!,
                 "answers" => answers?.GetRawText() ?? "[]",
                 _ => Text(question, column) ?? "",
             })]);

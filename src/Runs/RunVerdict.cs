@@ -47,7 +47,7 @@ public static class RunVerdict
     {
         if (view.Evaluations.Count < 3 || Fit.Of(view.Evaluations, view.Recipe.Metric) is not { Kind: FitKind.OverFitting, Step: { } step }) return "";
         var (then, now) = (view.Evaluations.First(e => e.Step == step), view.Evaluations[^1]);
-        return $" It no longer gets better on rows it does not learn from: since step {Say.Count(step)} the validation loss went from {Say.Number(then.ValidationLoss)} to {Say.Number(now.ValidationLoss)} while the loss on train rows went from {Say.Number(then.TrainSampleLoss)} to {Say.Number(now.TrainSampleLoss)}.";
+        return $" Its loss on rows it does not learn from rises: since step {Say.Count(step)} the validation loss went from {Say.Number(then.ValidationLoss)} to {Say.Number(now.ValidationLoss)} while the loss on train rows went from {Say.Number(then.TrainSampleLoss)} to {Say.Number(now.TrainSampleLoss)}.";
     }
 
     private static int Last(IReadOnlyList<EvaluationPoint> evaluations)

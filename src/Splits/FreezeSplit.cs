@@ -20,7 +20,7 @@ public sealed class FreezeSplit(IDbContextFactory<StudioDb> databases, ProjectAc
         await using var db = await databases.CreateDbContextAsync(cancel);
         var version = await db.Versions.AsNoTracking().SingleOrDefaultAsync(v => v.ProjectId == projectId && v.Number == form.VersionNumber, cancel)
             ?? throw new ArgumentException(PreviewSplit.NoVersion(form));
-        var plan = SplitPlan.Make(version, await LabelledRows.Read(db, version.Id, Answers.Of(pass.Project.Task), cancel), form);
+        var plan = SplitPlan.Make(version, await LabelledRows.Read(db, version.Id, Answers.Of(pass.Project.Task), cancel), await LabelledRows.Locked(db, projectId, cancel), form);
         if (plan.Shown.Refusal is { } refusal) throw new ArgumentException(refusal);
 
         await using var transaction = await db.Database.BeginTransactionAsync(cancel);

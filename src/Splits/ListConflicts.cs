@@ -2,13 +2,12 @@ using System.Globalization;
 using System.Text;
 using FineTuneStudio.Datasets;
 using FineTuneStudio.Projects;
-using FineTuneStudio.Review;
 using Microsoft.EntityFrameworkCore;
 
 namespace FineTuneStudio.Splits;
 
 /// The rows of texts that occur with more than one answer, the rows of a text one after the other: on the page, and as a CSV file.
-/// A text of which any row is in a locked test part is left out whole: that it is here would tell what the locked answer is not.
+/// Locked texts are left out whole: that one is here would tell what the locked answer is not.
 public sealed class ListConflicts(IDbContextFactory<StudioDb> databases, ProjectAccess access)
 {
     public const int Shown = 20;
@@ -16,20 +15,20 @@ public sealed class ListConflicts(IDbContextFactory<StudioDb> databases, Project
     /// Number is the row's in the version, from 1; Text and Answer are cut to what a page shows.
     public sealed record Row(int Number, string Text, string Answer);
 
-    /// The first rows, how many can be listed in all, and how many are left out.
-    public sealed record Beginning(IReadOnlyList<Row> Rows, int All, int Locked);
+    /// The first rows, and how many there are in all.
+    public sealed record Beginning(IReadOnlyList<Row> Rows, int All);
 
     [Needs(Permission.MakeSplit)]
     public async Task<Beginning> First(string projectId, int versionNumber, CancellationToken cancel = default)
     {
         var pass = await access.Require(projectId, Permission.MakeSplit, cancel);
         await using var db = await databases.CreateDbContextAsync(cancel);
-        if (await Find(db, projectId, versionNumber, cancel) is not { } version) return new([], 0, 0);
+        if (await Find(db, projectId, versionNumber, cancel) is not { } version) return new([], 0);
         var answers = Answers.Of(pass.Project.Task);
-        var (ids, locked) = await Ids(db, version, answers, cancel);
+        var ids = await Ids(db, version, answers, cancel);
         var rows = new List<Row>();
-        await foreach (var (number, text, answer) in Rows(db, version, ids.Take(Shown), 301, cancel)) rows.Add(new(number, DataLimits.Clip(text, 300), DataLimits.Clip(answers.Show(answer), 200)));
-        return new(rows, ids.Count, locked);
+        await foreach (var (number, text, answer) in Rows(db, version, ids.Take(Shown), cancel)) rows.Add(new(number, DataLimits.Clip(text, 300), DataLimits.Clip(answers.Spell(answer, text), 200)));
+        return new(rows, ids.Count);
     }
 
     /// Writes all as CSV; false where the project has no such version.
@@ -40,40 +39,30 @@ public sealed class ListConflicts(IDbContextFactory<StudioDb> databases, Project
         await using var db = await databases.CreateDbContextAsync(cancel);
         if (await Find(db, projectId, versionNumber, cancel) is not { } version) return false;
         var answers = Answers.Of(pass.Project.Task);
-        var (ids, _) = await Ids(db, version, answers, cancel);
+        var ids = await Ids(db, version, answers, cancel);
         await using var csv = new StreamWriter(open(), new UTF8Encoding(true));
         await csv.WriteAsync("row,text,answer\r\n");
         // A number stands as a program reads it, with all its digits.
-        await foreach (var (number, text, answer) in Rows(db, version, ids, DataLimits.RowCharacters, cancel))
-            await csv.WriteAsync(string.Create(CultureInfo.InvariantCulture, $"{number},{DownloadRejected.Cell(text)},{(answers is NumberAnswers ? answer : DownloadRejected.Cell(answers.Show(answer)))}\r\n"));
+        await foreach (var (number, text, answer) in Rows(db, version, ids, cancel))
+            await csv.WriteAsync(string.Create(CultureInfo.InvariantCulture, $"{number},{DownloadRejected.Cell(text)},{(answers is NumberAnswers ? answer : DownloadRejected.Cell(answers.Spell(answer, text)))}\r\n"));
         return true;
     }
 
     private static Task<DatasetVersion?> Find(StudioDb db, string projectId, int number, CancellationToken cancel) =>
         db.Versions.AsNoTracking().SingleOrDefaultAsync(v => v.ProjectId == projectId && v.Number == number, cancel);
 
-    /// The rows that can be listed, and how many are left out because their text stands in a locked test part.
-    private static async Task<(IReadOnlyList<long> Ids, int Locked)> Ids(StudioDb db, DatasetVersion version, Answers answers, CancellationToken cancel)
+    private static async Task<IReadOnlyList<long>> Ids(StudioDb db, DatasetVersion version, Answers answers, CancellationToken cancel)
     {
         var data = await Task.Run(() => LabelledRows.Read(db, version.Id, answers, cancel), cancel);
-        var test = await TestLock.Of(db, version.ProjectId, cancel);
-        var (places, locked) = (data.Conflicting(), new HashSet<long>());
-        foreach (var ids in places.Select(i => data.Rows[i].RowId).Chunk(500))
-        {
-            var sql = $"SELECT r.Id AS Value FROM Rows r WHERE r.Id IN ({string.Join(',', ids)}) AND {test.Holds("r.Id")}";
-            locked.UnionWith(await db.Database.SqlQueryRaw<long>(sql).ToListAsync(cancel));
-        }
-        var hidden = places.Where(i => locked.Contains(data.Rows[i].RowId)).Select(i => data.Texts[i]).ToHashSet();
-        var open = places.Where(i => !hidden.Contains(data.Texts[i])).Select(i => data.Rows[i].RowId).ToList();
-        return (open, places.Count - open.Count);
+        return [.. data.Conflicting(await LabelledRows.Locked(db, version.ProjectId, cancel)).Select(i => data.Rows[i].RowId)];
     }
 
-    private static async IAsyncEnumerable<(int Number, string Text, string Answer)> Rows(StudioDb db, DatasetVersion version, IEnumerable<long> all, int longest, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancel)
+    private static async IAsyncEnumerable<(int Number, string Text, string Answer)> Rows(StudioDb db, DatasetVersion version, IEnumerable<long> all, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancel)
     {
         // Few at once: a text may have a million characters.
         foreach (var ids in all.Chunk(25))
         {
-            var found = await (from v in db.VersionRows where v.VersionId == version.Id && ids.Contains(v.RowId) join r in db.Rows on v.RowId equals r.Id select new { r.Id, v.Position, Text = r.Text.Substring(0, longest), v.Label }).ToDictionaryAsync(r => r.Id, cancel);
+            var found = await (from v in db.VersionRows where v.VersionId == version.Id && ids.Contains(v.RowId) join r in db.Rows on v.RowId equals r.Id select new { r.Id, v.Position, r.Text, v.Label }).ToDictionaryAsync(r => r.Id, cancel);
             foreach (var id in ids) yield return (found[id].Position + 1, found[id].Text, found[id].Label!);
         }
     }

@@ -64,7 +64,7 @@ public sealed class PreviewSplit(IDbContextFactory<StudioDb> databases, ProjectA
         var version = await db.Versions.AsNoTracking().SingleOrDefaultAsync(v => v.ProjectId == projectId && v.Number == form.VersionNumber, cancel)
             ?? throw new ArgumentException(NoVersion(form));
         if (read?.VersionId != version.Id) read = (version.Id, await Task.Run(() => LabelledRows.Read(db, version.Id, Answers.Of(pass.Project.Task), cancel), cancel));
-        return SplitPlan.Make(version, read.Value.Rows, form).Shown;
+        return SplitPlan.Make(version, read.Value.Rows, await LabelledRows.Locked(db, projectId, cancel), form).Shown;
     }
 
     internal static string NoVersion(SplitForm form) => $"There is no version {form.VersionNumber} in this project; choose one from the list.";

@@ -9,7 +9,8 @@ namespace FineTuneStudio.Splits;
 /// A division of one version with what has to be said about it.
 internal sealed record SplitPlan(LabelledRows Rows, SplitPart[] Parts, PreviewSplit.Result Shown)
 {
-    internal static SplitPlan Make(DatasetVersion version, LabelledRows data, SplitForm form)
+    /// <param name="locked">As LabelledRows.Locked gives it.</param>
+    internal static SplitPlan Make(DatasetVersion version, LabelledRows data, IReadOnlySet<UInt128> locked, SplitForm form)
     {
         if (Refusal(data) is { } refusal)
             return new(data, [], new(version.Number, [], refusal, [], data.Unlabelled, 0, 0, ""));
@@ -18,7 +19,7 @@ internal sealed record SplitPlan(LabelledRows Rows, SplitPart[] Parts, PreviewSp
         for (var i = 0; i < parts.Length; i++) counts[data.Rows[i].Label, (int)parts[i]]++;
         var labels = data.Labels.Select((name, l) => new LabelParts(name, counts[l, 0], counts[l, 1], counts[l, 2])).ToList();
 
-        var (texts, conflicting) = (data.Texts.Distinct().Count(), data.Conflicting());
+        var (texts, conflicting) = (data.Texts.Distinct().Count(), data.Conflicting(locked));
         var warnings = new List<string>();
         if (conflicting.Count > 0)
             warnings.Add(Say($"{Texts(conflicting.Select(i => data.Texts[i]).Distinct().Count())} with different {data.Answers.Many} ({conflicting.Count:N0} rows). The rows of such a text stay in one part, but {(data.Answers.IsLabel ? "at least one of them is labelled wrongly" : $"a model gives them all the same answer")}: {(data.Answers.HasReview ? "settle them in the review" : "correct them in the file and upload it again")} first."));

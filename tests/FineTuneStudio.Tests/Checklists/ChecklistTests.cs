@@ -70,7 +70,11 @@ public sealed class ChecklistTests(StudioFixture app) : IClassFixture<StudioFixt
         await using (var db = app.Db) await db.Projects.Where(p => p.Id == run.Project.Id).ExecuteUpdateAsync(s => s.SetProperty(p => p.Task, TextTask.QuestionAnswering));
         var asked = await Probe(ModelOrigin.Pretrained);
         Assert.Equal((FactState.DoesNotApply, "where an answer begins and ends cannot be read off frozen features by a linear head, so its loss would say little of the backbone"), (asked.State, asked.Value));
-        await using (var db = app.Db) await db.Projects.Where(p => p.Id == run.Project.Id).ExecuteUpdateAsync(s => s.SetProperty(p => p.Task, TextTask.Regression));
+        await using (var db = app.Db)
+        {
+            await db.Projects.Where(p => p.Id == run.Project.Id).ExecuteUpdateAsync(s => s.SetProperty(p => p.Task, TextTask.Regression));
+            await db.VersionRows.Where(r => r.VersionId == run.VersionId).ExecuteUpdateAsync(s => s.SetProperty(r => r.Label, "1.5"));
+        }
         Assert.Equal("a linear head’s loss on numbers differs as much between two draws of random weights as between random and pretrained ones", (await Probe(ModelOrigin.Pretrained)).Value);
     }
 
@@ -85,11 +89,15 @@ public sealed class ChecklistTests(StudioFixture app) : IClassFixture<StudioFixt
             var key = db.Rows.Single(r => r.Id == rows[0].RowId).TextKey;
             db.Entry(db.Rows.Single(r => r.Id == rows[150].RowId)).Property(r => r.TextKey).CurrentValue = key;
             db.Entry(rows[150]).Property(r => r.Label).CurrentValue = "positive";
+            // Rows 2 and 4, both to train on, share one too, with different labels.
+            var other = db.Rows.Single(r => r.Id == rows[2].RowId).TextKey;
+            db.Entry(db.Rows.Single(r => r.Id == rows[4].RowId)).Property(r => r.TextKey).CurrentValue = other;
+            foreach (var (row, label) in new[] { (rows[2], "positive"), (rows[4], "negative") }) db.Entry(row).Property(r => r.Label).CurrentValue = label;
             await db.SaveChangesAsync();
         }
         var list = await Measure(run.Engineer, run.Project);
-        Assert.StartsWith("1 of 180 rows (0.56 %) repeats", Fact(list, DosAndDonts.QualityData, "D6").Value);
-        Assert.StartsWith("2 rows (1.1 %)", Fact(list, DosAndDonts.QualityData, "D7").Value);
+        Assert.StartsWith("2 of 180 rows (1.1 %) repeat", Fact(list, DosAndDonts.QualityData, "D6").Value);
+        Assert.Equal("2 rows (1.1 %) share their text with a row that is labelled otherwise, not counting texts of a locked test part", Fact(list, DosAndDonts.QualityData, "D7").Value);
         Assert.Equal(FactState.Block, Fact(list, DosAndDonts.NoSkippedValidation, "V5").State);
     }
 

@@ -106,6 +106,21 @@ public sealed class SquadReaderTests
     public void A_small_file_whose_questions_would_fill_the_disk_is_refused()
     {
         using var file = Tables.File($$"""{"data": [{"paragraphs": [{"context": "{{new string('x', 1_000_000)}}", "qas": [{{string.Join(',', Enumerable.Repeat("""{"question":"a","answers":[]}""", 500))}}]}]}]}""");
-        Assert.Equal("Each question is a row with its whole context, and by question 68 that is more than 16 times the file; paragraph 1 has too many questions for its length. Divide long contexts, so that each question stands with the part it asks about.", Assert.Throws<DataFileException>(() => ReadTable.Rows(file, new(FileKind.Squad, "utf-8"), ["question", "context", "answers"]).Count()).Message);
+        Assert.Equal("Each question is a row with its whole context and the title of its article, and by question 68 these are more than 67,108,864 bytes, which is the most for a file of 1,015,055. Divide long contexts, so that each question stands with the part it asks about.", Assert.Throws<DataFileException>(() => ReadTable.Rows(file, new(FileKind.Squad, "utf-8"), ["question", "context", "answers"]).Count()).Message);
+    }
+
+    [Fact]
+    public void A_long_title_counts_as_a_long_context_does()
+    {
+        using var file = Tables.File($$"""{"data": [{"title": "{{new string('x', 1_000_000)}}", "paragraphs": [{"context": "a", "qas": [{{string.Join(',', Enumerable.Repeat("""{"question":"a","answers":[]}""", 500))}}]}]}]}""");
+        Assert.StartsWith("Each question is a row with its whole context and the title of its article, and by question 68 these", Assert.Throws<DataFileException>(() => ReadTable.Rows(file, new(FileKind.Squad, "utf-8"), ["title", "question", "context", "answers"]).Count()).Message);
+    }
+
+    [Fact]
+    public void Names_with_half_a_character_cost_their_row_or_paragraph_alone()
+    {
+        using var file = Tables.File("""{"data": [{"paragraphs": [{"context": "Anna is in Dover.", "\ud83d": 1, "qas": [{"question": "Who?", "answers": []}], "\ud83d": 1}, {"context": "Anna is in Dover.", "qas": [{"\ud83d": 1, "question": "Who?", "\ud83d": 1}, {"question": "Who?", "answers": []}]}]}]}""");
+        var look = Tables.See(file, "train.json", null, TextTask.QuestionAnswering);
+        Assert.Equal([true, true, false], ReadTable.Rows(file, look.Format!, look.Columns).Select(r => r.Fault is not null));
     }
 }

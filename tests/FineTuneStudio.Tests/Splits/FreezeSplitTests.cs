@@ -90,10 +90,35 @@ public sealed class FreezeSplitTests(StudioFixture app) : IClassFixture<StudioFi
         // The other row of the text would tell what the locked one is not.
         var beginning = await First();
         Assert.Equal([45, 46], beginning.Rows.Select(r => r.Number));
-        Assert.Equal((2, 2), (beginning.All, beginning.Locked));
+        Assert.Equal(2, beginning.All);
+        Assert.Equal(2, (await Preview(owner, project, new() { VersionNumber = version.Number })).Conflicting);
         using var less = new MemoryStream();
         await owner.Do<ListConflicts, bool>(l => l.Download(project.Id, version.Number, () => less));
         Assert.DoesNotContain("ame", System.Text.Encoding.UTF8.GetString(less.ToArray()));
+    }
+
+    [Fact]
+    public async Task A_text_in_a_locked_test_part_is_counted_by_no_page_whatever_upload_its_other_label_came_with()
+    {
+        var owner = await app.NewPerson();
+        var project = await app.NewProject(owner);
+        var first = await app.NewVersion(project, [("Locked text", "a"), .. Rows.Of(("a", 20), ("b", 20))]);
+        var split = await Freeze(owner, project, new() { VersionNumber = first.Number });
+        await using (var db = app.Db)
+            await db.SplitRows.Where(r => r.SplitId == split.Id).ExecuteUpdateAsync(u => u.SetProperty(r => r.Part, SplitPart.Test));
+        var second = await app.NewVersion(project, [("Locked text", "a"), ("locked  text", "b"), ("Open text", "a"), ("open text", "b"), .. Rows.Of(("a", 20), ("b", 20))]);
+        Assert.Equal(["Open text", "open text"], (await owner.Do<ListConflicts, ListConflicts.Beginning>(l => l.First(project.Id, second.Number))).Rows.Select(r => r.Text));
+        Assert.Equal(2, (await Preview(owner, project, new() { VersionNumber = second.Number })).Conflicting);
+    }
+
+    [Fact]
+    public async Task Spans_contradict_each_other_by_the_words_they_hold_and_are_listed_with_them()
+    {
+        var owner = await app.NewPerson();
+        var project = await app.NewProject(owner, "Spans apart", TextTask.TokenClassification);
+        string Span(int start, int end) => NamedSpan.ToJson([new(start, end, "person")]);
+        var version = await app.NewVersion(project, [.. Enumerable.Range(0, 20).Select(i => ($"Anna {i}", (string?)Span(0, 4))), ("So  Anna lives", Span(4, 8)), ("so anna lives", Span(3, 7)), ("Ben met Ann", Span(0, 3)), ("ben met ann", Span(8, 11))]);
+        Assert.Equal(["person “Ben” from 0", "person “ann” from 8"], (await owner.Do<ListConflicts, ListConflicts.Beginning>(l => l.First(project.Id, version.Number))).Rows.Select(r => r.Answer));
     }
 
     [Fact]
