@@ -185,7 +185,7 @@ public class RunRecipeTests
         Assert.Equal([3, 7, 10, 13, 17, 20], plan.EvaluationSteps);
         var fixedSteps = TrainingPlan.For(new RunRecipe { Epochs = 2, BatchSize = 10, EvaluationsPerEpoch = 3 }, trainRows: 25, steps: 50);
         Assert.Equal((3, 50, 5), (fixedSteps.StepsPerEpoch, fixedSteps.TotalSteps, fixedSteps.WarmupSteps));
-        Assert.Equal([50], fixedSteps.EvaluationSteps);
+        Assert.Equal([17, 33, 50], fixedSteps.EvaluationSteps);
         Assert.Empty(TrainingPlan.For(new RunRecipe { EvaluationsPerEpoch = 0 }, 95).EvaluationSteps);
         Assert.Equal([1, 2, 3], TrainingPlan.For(new RunRecipe { Epochs = 3, BatchSize = 100, EvaluationsPerEpoch = 50 }, 95).EvaluationSteps);
     }

@@ -176,6 +176,7 @@ public sealed class ReportTests(StudioFixture app) : IClassFixture<StudioFixture
         for (var i = 0; i < 100 && app.Db.Reports.Any(r => r.Id == id && r.State == ReportState.Building); i++) await Task.Delay(50);
         await again.StopAsync(default);
         Assert.Equal("The best checkpoint of run 1 is no longer on the server's disk. Launch the run again.", (await app.Db.Reports.SingleAsync(r => r.Id == id)).Failure);
+        Assert.Equal("did not get report 1: it could not be built", (await app.Db.Events.Where(e => e.ProjectId == run.Project.Id).OrderBy(e => e.Id).LastAsync()).Text);
     }
 
     private async Task<string> Hash(FinishedRun run, int number)

@@ -20,9 +20,18 @@ public sealed class LaunchRunTests(StudioFixture app) : IClassFixture<StudioFixt
     public async Task A_launched_run_trains_to_its_end_and_leaves_its_numbers_and_a_model()
     {
         var scene = await Scene.Make(app, "Trains");
+        var (news, began) = (app.Services.GetRequiredService<ProjectNews>(), false);
+        void Hear(string project)
+        {
+            using var told = app.Db;
+            if (project == scene.Project.Id && told.Runs.Any(r => r.ProjectId == project && r.State == RunState.Running)) began = true;
+        }
+        news.Happened += Hear;
         var number = await scene.Engineer.Do<LaunchRun, int>(launch => launch.Handle(scene.Project.Id, 1, scene.Model.Number, Quick));
         var run = await app.Ended(scene.Project, number);
+        news.Happened -= Hear;
         await using var db = app.Db;
+        Assert.True(began, "Open pages of the project were not told that the run began.");
 
         Assert.Equal((RunState.Finished, (string?)null), (run.State, run.Failure));
         var steps = await db.RunSteps.Where(s => s.RunId == run.Id).OrderBy(s => s.Step).Select(s => s.Step).ToListAsync();
