@@ -8,13 +8,13 @@ namespace FineTuneStudio.Engine.Headless;
 
 /// <summary>
 /// <c>pretrain --text path --out folder (--base folder | --new bert|gpt2 [--layers 4] [--width 256] [--heads 4] [--positions 128] [--vocabulary 8000])
-/// [--validation path] [--recipe recipe.json] [--steps number] [--resume] [--json]</c>: learns from plain text. A path is a file or a folder of
+/// [--validation path] [--recipe recipe.json] [--steps number] [--store float32|bf16] [--resume] [--json]</c>: learns from plain text. A path is a file or a folder of
 /// .txt, .txt.xz, .jsonl or .jsonl.xz; files of <c>--validation</c> are never learned from. With <c>--new</c> the vocabulary is learned from the train text first, and the model with new weights stands in
 /// OUT/start. Ctrl-C evaluates, keeps the best checkpoint and ends.
 /// </summary>
 public static class PretrainCommand
 {
-    private static readonly string[] Named = ["--text", "--validation", "--out", "--base", "--new", "--layers", "--width", "--heads", "--positions", "--vocabulary", "--recipe", "--steps"];
+    private static readonly string[] Named = ["--text", "--validation", "--out", "--base", "--new", "--layers", "--width", "--heads", "--positions", "--vocabulary", "--recipe", "--steps", "--store"];
 
     /// <returns>The exit code: 0, or 1 with a sentence on <paramref name="error"/>.</returns>
     public static int Run(string[] args, TextWriter output, TextWriter error, CancellationToken cancel = default)
@@ -38,7 +38,11 @@ public static class PretrainCommand
             var start = options.Optional("--base") is not null ? options.RequiredFolder("--base") : Path.Combine(folder, "start");
             if (options.Optional("--base") is null) Begin(options, recipe, train, start, progress, cancel);
             else if (options.Optional("--new") is not null) throw new CommandException("--new does not go together with --base: a model starts from new weights or from a folder.");
-            var job = new PretrainJob(recipe, start, train, validation, folder, Path.Combine(folder, "texts"), options.Optional("--steps") is null ? null : options.Whole("--steps", 0));
+            var job = new PretrainJob(recipe, start, train, validation, folder, Path.Combine(folder, "texts"), options.Optional("--steps") is null ? null : options.Whole("--steps", 0), options.Optional("--store") switch
+            {
+                null => null, "float32" => Precision.Float32, "bf16" => Precision.Bf16,
+                var other => throw new CommandException($"--store is \"{other}\"; expected float32 or bf16."),
+            });
             var result = Pretrain.Run(job, progress.Show, () => stopAsked ? StopRequest.Stop : StopRequest.None, cancel, options.Has("--resume"));
             if (result.BestFolder is null) throw new CommandException("The run was stopped before anything was learned; no model was written.");
             progress.End(result, 0, null);

@@ -30,12 +30,14 @@ public static class SaveModelFolder
         Write(baseFolder, folder, config => ConfigFor(model, labels, config, problemType), path => WriteWeights(model, baseFolder, path));
 
     /// <summary>The same for a language model, whose config.json stays as it is. Merge adapters first, or they are not in it.</summary>
-    public static void Write(CausalLM model, string baseFolder, string folder) =>
-        Write(baseFolder, folder, config => config, path => WriteWeights(model, baseFolder, path));
+    /// <param name="stored">F32 or BF16 for all weights, in place of the base's types.</param>
+    public static void Write(CausalLM model, string baseFolder, string folder, string? stored = null) =>
+        Write(baseFolder, folder, config => stored is null ? config : Text(Stored(JsonNode.Parse(config)!.AsObject(), stored)), path => WriteWeights(model, baseFolder, path, stored));
 
-    /// <summary>The same for a model that fills in words, in F32. A pooler that it did not use stays as the base's.</summary>
-    public static void Write(BertForMaskedLM model, string baseFolder, string folder) =>
-        Write(baseFolder, folder, config => With(config, model.HasNextSentence ? "BertForPreTraining" : "BertForMaskedLM"), path => WriteWeights(model, baseFolder, path));
+    /// <summary>The same for a model that fills in words. A pooler that it did not use stays as the base's.</summary>
+    /// <param name="stored">F32 or BF16 for what was trained.</param>
+    public static void Write(BertForMaskedLM model, string baseFolder, string folder, string stored = "F32") =>
+        Write(baseFolder, folder, config => With(config, model.HasNextSentence ? "BertForPreTraining" : "BertForMaskedLM", stored), path => WriteWeights(model, baseFolder, path, stored));
 
     private static void Write(string baseFolder, string folder, Func<string, string> config, Action<string> writeWeights)
     {
@@ -76,32 +78,37 @@ public static class SaveModelFolder
         SafetensorsWriter.Write(path, tensors, new Dictionary<string, string>(file.Metadata) { ["format"] = "pt" });
     }
 
-    private static void WriteWeights(BertForMaskedLM model, string baseFolder, string path)
+    private static void WriteWeights(BertForMaskedLM model, string baseFolder, string path, string stored)
     {
         using var file = ModelWeights.Open(baseFolder);
         var parameters = model.named_parameters();
-        var tensors = parameters.Select(p => (p.name, "F32", p.parameter.shape, (Func<ReadOnlyMemory<byte>>)(() => StoredTensor.Bytes(p.parameter, "F32")))).ToList();
+        var tensors = parameters.Select(p => (p.name, stored, p.parameter.shape, (Func<ReadOnlyMemory<byte>>)(() => StoredTensor.Bytes(p.parameter, stored)))).ToList();
         var used = parameters.Select(p => p.name).ToHashSet();
         foreach (var entry in file.Entries.Values.Where(e => LoadClassifier.ModelName(e.Name, model.Config) is var name && name.StartsWith(model.Config.Prefix + "pooler.") && !used.Contains(name)))
             tensors.Add((LoadClassifier.ModelName(entry.Name, model.Config), entry.Dtype, entry.Shape, () => file.Bytes(entry.Name).ToArray()));
         SafetensorsWriter.Write(path, tensors, new Dictionary<string, string>(file.Metadata) { ["format"] = "pt" });
     }
 
-    private static void WriteWeights(CausalLM model, string baseFolder, string path)
+    private static void WriteWeights(CausalLM model, string baseFolder, string path, string? stored)
     {
         using var file = ModelWeights.Open(baseFolder);
-        var stored = LoadCausalLM.ByModelName(file, model);
-        var tensors = model.named_parameters().Select(p => (p.name, stored[p.name].Dtype, p.parameter.shape, (Func<ReadOnlyMemory<byte>>)(() => StoredTensor.Bytes(p.parameter, stored[p.name].Dtype))));
+        var entries = LoadCausalLM.ByModelName(file, model);
+        var tensors = model.named_parameters().Select(p => (p.name, Type: stored ?? entries[p.name].Dtype, p.parameter)).Select(p => (p.name, p.Type, p.parameter.shape, (Func<ReadOnlyMemory<byte>>)(() => StoredTensor.Bytes(p.parameter, p.Type))));
         SafetensorsWriter.Write(path, tensors, new Dictionary<string, string>(file.Metadata) { ["format"] = "pt" });
     }
 
-    private static string With(string baseConfig, string architecture)
+    private static string With(string baseConfig, string architecture, string stored)
     {
         var config = JsonNode.Parse(baseConfig)!.AsObject();
         config["architectures"] = new JsonArray(architecture);
         foreach (var name in new[] { "id2label", "label2id", "problem_type", "num_labels" }) config.Remove(name);
-        foreach (var name in new[] { "torch_dtype", "dtype" }.Where(config.ContainsKey)) config[name] = "float32";
-        return Text(config);
+        return Text(Stored(config, stored));
+    }
+
+    private static JsonObject Stored(JsonObject config, string type)
+    {
+        foreach (var name in new[] { "torch_dtype", "dtype" }.Where(config.ContainsKey)) config[name] = type == "BF16" ? "bfloat16" : "float32";
+        return config;
     }
 
     private static string Text(JsonObject config) =>
@@ -122,7 +129,6 @@ public static class SaveModelFolder
         if (problemType is not null) config["problem_type"] = problemType;
         else if (config.ContainsKey("problem_type")) config["problem_type"] = "single_label_classification";
         config.Remove("num_labels");
-        foreach (var name in new[] { "torch_dtype", "dtype" }.Where(config.ContainsKey)) config[name] = "float32";
-        return Text(config);
+        return Text(Stored(config, "F32"));
     }
 }

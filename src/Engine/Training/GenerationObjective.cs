@@ -23,14 +23,16 @@ internal sealed class GenerationObjective : Objective
 
     private readonly RunRecipe recipe;
     private readonly string baseFolder;
+    private readonly string? stored;
     private readonly CausalLM model;
     private readonly Lora? lora;
     private Tokenizer? tokenizer;
     private PromptTemplate? template;
 
-    public GenerationObjective(RunRecipe recipe, string baseFolder)
+    /// <param name="stored">F32 or BF16: how weights are saved, in place of the base's types.</param>
+    public GenerationObjective(RunRecipe recipe, string baseFolder, string? stored = null)
     {
-        (this.recipe, this.baseFolder) = (recipe, baseFolder);
+        (this.recipe, this.baseFolder, this.stored) = (recipe, baseFolder, stored);
         (model, Weights) = LoadCausalLM.From(baseFolder, recipe.Dropout);
         try
         {
@@ -191,11 +193,11 @@ internal sealed class GenerationObjective : Objective
     {
         if (lora is null)
         {
-            SaveModelFolder.Write(model, baseFolder, folder);
+            SaveModelFolder.Write(model, baseFolder, folder, stored);
             return;
         }
         lora.Merge();
-        try { SaveModelFolder.Write(model, baseFolder, folder); }
+        try { SaveModelFolder.Write(model, baseFolder, folder, stored); }
         finally { lora.Unmerge(); }
         LoraFolder.Write(lora, Path.Combine(folder, LoraFolder.Name), "CAUSAL_LM");
     }

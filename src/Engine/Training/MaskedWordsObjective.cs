@@ -23,18 +23,19 @@ internal sealed class MaskedWordsObjective : Objective
     private const int InEvaluation = -1;
 
     private readonly RunRecipe recipe;
-    private readonly string baseFolder;
+    private readonly string baseFolder, stored;
     private readonly BertForMaskedLM model;
     private readonly TokenMasking masking;
     private readonly int cls, sep;
     private double pairsTold;
 
+    /// <param name="stored">F32 or BF16: how weights are saved.</param>
     /// <exception cref="WeightFileException">The base model's files do not fit.</exception>
     /// <exception cref="TokenizerFileException">The base model's tokenizer is missing or broken.</exception>
     /// <exception cref="TrainingException">The recipe or the tokenizer does not fit the model.</exception>
-    public MaskedWordsObjective(RunRecipe recipe, string baseFolder)
+    public MaskedWordsObjective(RunRecipe recipe, string baseFolder, string stored = "F32")
     {
-        (this.recipe, this.baseFolder) = (recipe, baseFolder);
+        (this.recipe, this.baseFolder, this.stored) = (recipe, baseFolder, stored);
         (model, Weights) = LoadMaskedLM.From(baseFolder, recipe.Dropout, recipe.Seed);
         try
         {
@@ -150,7 +151,7 @@ internal sealed class MaskedWordsObjective : Objective
 
     public override double ProbeLoss(TokenizedTexts train, TokenizedTexts validation, Func<TokenizedTexts, IEnumerable<int[]>> batches) => Measure(validation, batches(validation)).Loss;
 
-    public override void Save(string folder) => SaveModelFolder.Write(model, baseFolder, folder);
+    public override void Save(string folder) => SaveModelFolder.Write(model, baseFolder, folder, stored);
 
     public override IEnumerable<string> Samples(TokenizedTexts texts, CancellationToken cancel)
     {

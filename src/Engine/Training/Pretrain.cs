@@ -14,7 +14,8 @@ namespace FineTuneStudio.Engine.Training;
 /// <param name="Validation">Text files that are not learned from; empty where the recipe has no evaluations.</param>
 /// <param name="CacheFolder">Where texts are kept as token ids; other runs may use it too.</param>
 /// <param name="Steps">As in <see cref="TrainingPlan.For"/>.</param>
-public sealed record PretrainJob(RunRecipe Recipe, string BaseFolder, IReadOnlyList<string> Train, IReadOnlyList<string> Validation, string OutputFolder, string CacheFolder, int? Steps = null);
+/// <param name="Stored">In which numbers the best model is saved, half as large in bf16; null is float32 for masked words and the base's own types for the next token.</param>
+public sealed record PretrainJob(RunRecipe Recipe, string BaseFolder, IReadOnlyList<string> Train, IReadOnlyList<string> Validation, string OutputFolder, string CacheFolder, int? Steps = null, Precision? Stored = null);
 
 /// <summary>
 /// Pretrains a model on running text, or goes on with its pretraining on the text of a field (Gururangan et al. 2020, arXiv:2004.10964), in the loop
@@ -44,7 +45,8 @@ public static class Pretrain
         var endId = causal ? EndOfText(job.BaseFolder) : MaskedWordsObjective.EndId(job.BaseFolder);
         using var train = PackedIds.Open(job.Train, job.BaseFolder, endId, job.CacheFolder, cancel);
         using var validation = job.Recipe.EvaluationsPerEpoch > 0 ? PackedIds.Open(job.Validation, job.BaseFolder, endId, job.CacheFolder, cancel) : null;
-        Objective objective = causal ? new GenerationObjective(job.Recipe, job.BaseFolder) : new MaskedWordsObjective(job.Recipe, job.BaseFolder);
+        var stored = job.Stored switch { null => null, Precision.Bf16 => "BF16", _ => "F32" };
+        Objective objective = causal ? new GenerationObjective(job.Recipe, job.BaseFolder, stored) : new MaskedWordsObjective(job.Recipe, job.BaseFolder, stored ?? "F32");
         var length = objective is MaskedWordsObjective masked ? masked.BlockLength : job.Recipe.MaxLength;
         TokenizedTexts trainTexts, validationTexts;
         try
@@ -57,7 +59,7 @@ public static class Pretrain
             objective.Dispose();
             throw;
         }
-        var sha = Convert.ToHexStringLower(SHA256.HashData(System.Text.Encoding.UTF8.GetBytes($"{train.Sha256} {validation?.Sha256} {job.Steps}")));
+        var sha = Convert.ToHexStringLower(SHA256.HashData(System.Text.Encoding.UTF8.GetBytes($"{train.Sha256} {validation?.Sha256} {job.Steps ?? 0}")));
         using var loop = new TrainingLoop(new(job.Recipe, TrainingPlan.For(job.Recipe, trainTexts.Count, job.Steps), job.OutputFolder, () => objective, _ =>
         {
             report(new LogLine(string.Create(CultureInfo.InvariantCulture, $"{train.Documents:N0} train documents are {train.Tokens:N0} tokens, read in {trainTexts.Count:N0} blocks of {length}; {validation?.Documents ?? 0:N0} validation documents are {validationTexts.Count:N0} blocks.")));

@@ -77,6 +77,7 @@ public sealed class CommandTests : IDisposable
         Assert.Equal((1, "--new is \"llama\"; expected bert or gpt2."), Failed(Pretrain("--out", folder.File("x"), "--new", "llama")));
         Assert.Equal((1, "--new does not go together with --base: a model starts from new weights or from a folder."), Failed(Pretrain("--out", folder.File("x"), "--new", "bert", "--base", Repository.PracticeModel)));
         Assert.Equal((1, "A model's width is 16 to 4096; 10 was asked for."), Failed(Pretrain("--out", folder.File("x"), "--new", "bert", "--width", "10")));
+        Assert.Equal((1, "--store is \"int8\"; expected float32 or bf16."), Failed(Pretrain("--out", folder.File("x"), "--base", Repository.PracticeModel, "--store", "int8")));
         static (int, string) Failed((int Code, string[] Output, string Error) run) => (run.Code, run.Error);
     }
 

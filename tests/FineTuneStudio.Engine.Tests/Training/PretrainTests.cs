@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text.Json;
 using FineTuneStudio.Engine.Metrics;
 using FineTuneStudio.Engine.Models;
@@ -160,6 +161,27 @@ public sealed class PretrainTests : IDisposable
         Assert.False(before.Bytes("bert.embeddings.word_embeddings.weight").SequenceEqual(after.Bytes("bert.embeddings.word_embeddings.weight")));
         using var classifier = LoadClassifier.ForTraining(result.BestFolder!, ["a", "b"], null, 1).Model;
         Assert.Equal(1.0, LoadClassifier.ForTraining(result.BestFolder!, ["a", "b"], null, 1).Report.BackboneShare);
+    }
+
+    [Theory]
+    [InlineData("bert")]
+    [InlineData("gpt2")]
+    public void A_model_stored_in_bf16_is_half_as_large_rounded_from_the_same_weights_and_goes_on(string family)
+    {
+        var whole = Run(Job(NewModel(family), "whole", steps: 4)).Result.BestFolder!;
+        var half = Run(Job(NewModel(family), "half", steps: 4) with { Stored = Precision.Bf16 }).Result.BestFolder!;
+        Assert.Equal("bfloat16", JsonDocument.Parse(File.ReadAllText(Path.Combine(half, "config.json"))).RootElement.GetProperty("torch_dtype").GetString());
+        using (var full = SafetensorsFile.Open(Path.Combine(whole, "model.safetensors")))
+        using (var rounded = SafetensorsFile.Open(Path.Combine(half, "model.safetensors")))
+            foreach (var entry in full.Entries.Values)
+            {
+                Assert.Equal(("F32", "BF16"), (entry.Dtype, rounded.Entries[entry.Name].Dtype));
+                var expected = MemoryMarshal.Cast<byte, float>(full.Bytes(entry.Name));
+                var found = MemoryMarshal.Cast<byte, ushort>(rounded.Bytes(entry.Name));
+                for (var i = 0; i < found.Length; i++) Assert.Equal(expected[i], BitConverter.UInt32BitsToSingle((uint)found[i] << 16), Math.Abs(expected[i]) / 256 + 1e-12f);
+            }
+        Assert.True(ModelFolder.Inspect(half).CanTrain);
+        Assert.Equal(FineTuneOutcome.Finished, Run(Job(half, "on", steps: 1)).Result.Outcome);
     }
 
     [Fact]
