@@ -2,6 +2,7 @@ using FineTuneStudio.Accounts;
 using FineTuneStudio.BaseModels;
 using FineTuneStudio.Checklists;
 using FineTuneStudio.Datasets;
+using FineTuneStudio.FewShot;
 using FineTuneStudio.Projects;
 using FineTuneStudio.Reports;
 using FineTuneStudio.Review;
@@ -34,6 +35,7 @@ public sealed class StudioDb(DbContextOptions<StudioDb> options) : IdentityUserC
     public DbSet<RunStep> RunSteps => Set<RunStep>();
     public DbSet<RunEvaluation> RunEvaluations => Set<RunEvaluation>();
     public DbSet<RunLogLine> RunLog => Set<RunLogLine>();
+    public DbSet<LearningCurveRun> LearningCurves => Set<LearningCurveRun>();
     public DbSet<ChecklistAnswer> ChecklistAnswers => Set<ChecklistAnswer>();
     public DbSet<Report> Reports => Set<Report>();
     public DbSet<SignOff> SignOffs => Set<SignOff>();
@@ -78,6 +80,10 @@ public sealed class StudioDb(DbContextOptions<StudioDb> options) : IdentityUserC
         model.Entity<RunEvaluation>().HasKey(e => new { e.RunId, e.Step });
         model.Entity<RunEvaluation>().Ignore(e => e.Scores);
         model.Entity<RunLogLine>().HasIndex(l => new { l.RunId, l.Id });
+
+        model.Entity<LearningCurveRun>().HasIndex(c => new { c.ProjectId, c.Number }).IsUnique();
+        model.Entity<LearningCurveRun>().Ignore(c => c.IsOver).Ignore(c => c.Settings);
+        model.Entity<LearningCurveRun>().Property(c => c.State).IsConcurrencyToken();
 
         model.Entity<ChecklistAnswer>().HasIndex(a => new { a.ProjectId, a.Item, a.Id });
         model.Entity<Report>().HasIndex(r => new { r.ProjectId, r.Number }).IsUnique();

@@ -477,6 +477,87 @@ namespace FineTuneStudio.src.Migrations
                     b.ToTable("VersionRows");
                 });
 
+            modelBuilder.Entity("FineTuneStudio.FewShot.LearningCurveRun", b =>
+                {
+                    b.Property<int>("Id")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("INTEGER");
+
+                    b.Property<int>("BaseModelId")
+                        .HasColumnType("INTEGER");
+
+                    b.Property<string>("Failure")
+                        .HasColumnType("TEXT");
+
+                    b.Property<DateTime?>("FinishedAt")
+                        .HasColumnType("TEXT");
+
+                    b.Property<double>("MajorityAccuracy")
+                        .HasColumnType("REAL");
+
+                    b.Property<string>("MajorityLabel")
+                        .IsRequired()
+                        .HasColumnType("TEXT");
+
+                    b.Property<double>("MajorityMacroF1")
+                        .HasColumnType("REAL");
+
+                    b.Property<int>("MeasuredRows")
+                        .HasColumnType("INTEGER");
+
+                    b.Property<string>("NotesJson")
+                        .IsRequired()
+                        .HasColumnType("TEXT");
+
+                    b.Property<int>("Number")
+                        .HasColumnType("INTEGER");
+
+                    b.Property<int>("PointsDone")
+                        .HasColumnType("INTEGER");
+
+                    b.Property<int>("PointsTotal")
+                        .HasColumnType("INTEGER");
+
+                    b.Property<int>("PoolRows")
+                        .HasColumnType("INTEGER");
+
+                    b.Property<string>("ProjectId")
+                        .IsRequired()
+                        .HasColumnType("TEXT");
+
+                    b.Property<DateTime>("QueuedAt")
+                        .HasColumnType("TEXT");
+
+                    b.Property<string>("SettingsJson")
+                        .IsRequired()
+                        .HasColumnType("TEXT");
+
+                    b.Property<int>("SplitId")
+                        .HasColumnType("INTEGER");
+
+                    b.Property<DateTime?>("StartedAt")
+                        .HasColumnType("TEXT");
+
+                    b.Property<string>("StartedById")
+                        .IsRequired()
+                        .HasColumnType("TEXT");
+
+                    b.Property<string>("State")
+                        .IsConcurrencyToken()
+                        .IsRequired()
+                        .HasColumnType("TEXT");
+
+                    b.Property<bool>("StopAsked")
+                        .HasColumnType("INTEGER");
+
+                    b.HasKey("Id");
+
+                    b.HasIndex("ProjectId", "Number")
+                        .IsUnique();
+
+                    b.ToTable("LearningCurves");
+                });
+
             modelBuilder.Entity("FineTuneStudio.Projects.Invitation", b =>
                 {
                     b.Property<int>("Id")

@@ -11,6 +11,7 @@ public static class RunVerdict
         var run = view.Run;
         return run.State switch
         {
+            RunState.Queued when view.CurveTrains => $"Waiting for a learning curve to end{(view.Ahead > 0 ? $", and {Say.Count(view.Ahead, "run")} before this one" : "")}.",
             RunState.Queued when view.Ahead == 0 => "Starting: the rows and the base model are being read.",
             RunState.Queued => $"Waiting: {Say.Count(view.Ahead, "run")} before this one.",
             RunState.Running when run.Asked == "cancel" => "Cancelling after this step.",

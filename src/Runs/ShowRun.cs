@@ -7,7 +7,11 @@ namespace FineTuneStudio.Runs;
 
 /// Everything the page of a run says, as of now. Ahead: runs before it in the queue. Checkpoint: whether a restart has one to go on from.
 public sealed record RunView(Run Run, TextTask Task, RunRecipe Recipe, SplitChoice Split, BaseModel Model, string LaunchedBy, int Ahead, bool Checkpoint, double? SecondsLeft,
-    IReadOnlyList<EvaluationPoint> Evaluations, IReadOnlyList<StepPoint> Steps, IReadOnlyList<RunLogLine> Log);
+    IReadOnlyList<EvaluationPoint> Evaluations, IReadOnlyList<StepPoint> Steps, IReadOnlyList<RunLogLine> Log)
+{
+    /// A learning curve has the machine.
+    public bool CurveTrains { get; init; }
+}
 
 public sealed class ShowRun(IDbContextFactory<StudioDb> databases, ProjectAccess access, TrainerSignals signals, StudioFolder folder)
 {
@@ -32,6 +36,6 @@ public sealed class ShowRun(IDbContextFactory<StudioDb> databases, ProjectAccess
         var log = await db.RunLog.AsNoTracking().Where(l => l.RunId == found.Id).OrderByDescending(l => l.Id).Take(200).ToListAsync(cancel);
         log.Reverse();
         return new(found, pass.Project.Task, RunRecipe.FromJson(found.RecipeJson), PlanRun.Choice(split.Number, split.Version, split.CountsJson), model, who ?? "someone who has left",
-            ahead, File.Exists(Path.Combine(folder.Run(found.Id), "last", "state.json")), found.State == RunState.Running ? signals.SecondsLeft(found.Id) : null, [.. evaluations.Select(EvaluationPoint.Of)], steps, log);
+            ahead, File.Exists(Path.Combine(folder.Run(found.Id), "last", "state.json")), found.State == RunState.Running ? signals.SecondsLeft(found.Id) : null, [.. evaluations.Select(EvaluationPoint.Of)], steps, log) { CurveTrains = signals.CurveTrains };
     }
 }

@@ -85,6 +85,8 @@ public sealed class Trainer(IDbContextFactory<StudioDb> databases, StudioFolder 
         using (var db = databases.CreateDbContext())
         {
             var run = db.Runs.Single(r => r.Id == id);
+            // Cancelled while it waited for the machine.
+            if (run.State != RunState.Queued) return;
             resume = run.StartedAt is not null;
             signals.Ask(id, run.Asked switch { "stop" => StopRequest.Stop, "cancel" => StopRequest.Cancel, _ => StopRequest.None });
             run.Start(clock.GetUtcNow().UtcDateTime);
@@ -95,7 +97,7 @@ public sealed class Trainer(IDbContextFactory<StudioDb> databases, StudioFolder 
                 var split = db.Splits.AsNoTracking().Single(s => s.Id == run.SplitId);
                 var model = db.BaseModels.AsNoTracking().Single(m => m.Id == run.BaseModelId);
                 var rows = TrainingRows.Read(db, split).GetAwaiter().GetResult();
-                RequireAsImported(model);
+                RequireAsImported(folder, model, "launch a run from it");
                 job = new(RunRecipe.FromJson(run.RecipeJson), folder.BaseModel(model.StoredAs), rows.Labels, rows.Train, rows.Validation, folder.Run(id), rows.Task);
             }
             catch (Exception e) { Fail(id, e, stopping); return; }
@@ -119,10 +121,10 @@ public sealed class Trainer(IDbContextFactory<StudioDb> databases, StudioFolder 
     }
 
     /// A run and its report name the hash that the base model was imported with: it must be that of the weights that are trained.
-    private void RequireAsImported(BaseModel model)
+    internal static void RequireAsImported(StudioFolder folder, BaseModel model, string then)
     {
         if (ModelWeights.Sha256(folder.BaseModel(model.StoredAs)) is var found && found != model.WeightsHash)
-            throw new WeightFileException($"The weights of the base model “{model.Name}” are not those that were imported: their SHA-256 begins with {found[..12]}, at the import it began with {model.WeightsHash[..12]}. Import the model again and launch a run from it.");
+            throw new WeightFileException($"The weights of the base model “{model.Name}” are not those that were imported: their SHA-256 begins with {found[..12]}, at the import it began with {model.WeightsHash[..12]}. Import the model again and {then}.");
     }
 
     private void Finish(int id, FineTuneResult result, CancellationToken stopping)

@@ -23,19 +23,25 @@ public sealed class TrainerSignals
     internal double? SecondsLeft(int runId) => left is { } l && l.RunId == runId && double.IsFinite(l.Seconds) ? l.Seconds : null;
 
     private readonly Lock machine = new();
+    private readonly SemaphoreSlim oneTrains = new(1);
     private bool training;
     private Measuring? measuring;
 
-    /// Waits until a step that is being measured has stopped: the two would slow each other down and draw from one random generator.
-    internal IDisposable TakeToTrain(CancellationToken cancel)
+    /// Waits for what trains now and until a step that is being measured has stopped: two would slow each other down and draw from one random generator.
+    internal IDisposable TakeToTrain(CancellationToken cancel, bool curve = false)
     {
+        oneTrains.Wait(cancel);
         Measuring? waited;
         lock (machine) (training, waited) = (true, measuring);
+        CurveTrains = curve;
         var taken = new Training(this);
         try { waited?.StopAndWait(cancel); }
         catch { taken.Dispose(); throw; }
         return taken;
     }
+
+    /// Whether it is a learning curve that trains, so that runs wait.
+    internal bool CurveTrains { get; private set; }
 
     /// Whether a run trains, or waits for a step that is being measured to stop.
     internal bool RunWants { get { lock (machine) return training; } }
@@ -52,7 +58,11 @@ public sealed class TrainerSignals
 
     private sealed class Training(TrainerSignals signals) : IDisposable
     {
-        public void Dispose() { lock (signals.machine) signals.training = false; }
+        public void Dispose()
+        {
+            lock (signals.machine) signals.training = signals.CurveTrains = false;
+            signals.oneTrains.Release();
+        }
     }
 
     /// The machine while a step is measured.

@@ -19,9 +19,11 @@ public static class FewShotDraw
     public static IReadOnlyList<LabeledText> Sample(IReadOnlyList<LabeledText> rows, int most, int seed) => [.. InOrder(rows, Measuring, seed).Take(most).OrderBy(r => r.RowId)];
 
     /// <summary>The ks, rising, without those that would draw the same rows as the one before, because no label has more.</summary>
-    public static IReadOnlyList<int> DistinctKs(IReadOnlyList<LabeledText> pool, IEnumerable<int> ks)
+    public static IReadOnlyList<int> DistinctKs(IReadOnlyList<LabeledText> pool, IEnumerable<int> ks) => DistinctKs(pool.GroupBy(r => r.Label).Max(g => g.Count()), ks);
+
+    /// <summary>The same where only the rows of the most frequent label are counted.</summary>
+    public static IReadOnlyList<int> DistinctKs(int largest, IEnumerable<int> ks)
     {
-        var largest = pool.GroupBy(r => r.Label).Max(g => g.Count());
         var rising = ks.Order().ToList();
         return [.. rising.Where((k, i) => i == 0 || rising[i - 1] < largest)];
     }

@@ -3,6 +3,7 @@ using FineTuneStudio.BaseModels;
 using FineTuneStudio.Engine.Training;
 using FineTuneStudio.Projects;
 using FineTuneStudio.Runs;
+using FineTuneStudio.Splits;
 using Microsoft.AspNetCore.Identity;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Playwright;
@@ -63,11 +64,19 @@ public sealed class KillTests(Browser browser) : IClassFixture<Browser>, IDispos
     private async Task Queue(RunRecipe recipe)
     {
         await using var db = Db();
+        var (split, model, user) = await Project(db, folder);
+        db.Runs.Add(new Run { ProjectId = "killed", Number = 1, SplitId = split.Id, BaseModelId = model.Id, RecipeJson = recipe.ToJson(), RecipeHash = recipe.Sha256(), LaunchedById = user.Id, QueuedAt = DateTime.UtcNow });
+        await db.SaveChangesAsync();
+    }
+
+    /// The project "killed" with 600 rows in a split, the practice model and an engineer, in the database of a folder that no server has used yet.
+    internal static async Task<(Split Split, BaseModel Model, StudioUser Engineer)> Project(StudioDb db, string folder)
+    {
         await db.Database.MigrateAsync();
         var user = new StudioUser { UserName = "engineer@example.test", NormalizedUserName = "ENGINEER@EXAMPLE.TEST", Email = "engineer@example.test", NormalizedEmail = "ENGINEER@EXAMPLE.TEST", DisplayName = "Engineer", SecurityStamp = "stamp", CreatedAt = DateTime.UtcNow };
         user.PasswordHash = new PasswordHasher<StudioUser>().HashPassword(user, StudioFixture.Password);
         db.Users.Add(user);
-        db.Projects.Add(new Project { Id = "killed", Name = "Killed", Purpose = "Survive a kill.", Task = TextTask.SingleLabel, Metric = Metric.MacroF1, Goal = .5, CreatedById = user.Id, CreatedAt = DateTime.UtcNow });
+        db.Projects.Add(new FineTuneStudio.Projects.Project { Id = "killed", Name = "Killed", Purpose = "Survive a kill.", Task = TextTask.SingleLabel, Metric = Metric.MacroF1, Goal = .5, CreatedById = user.Id, CreatedAt = DateTime.UtcNow });
         db.Memberships.Add(new Membership { ProjectId = "killed", UserId = user.Id, Role = Role.Engineer, Since = DateTime.UtcNow });
         await db.SaveChangesAsync();
         var split = await Scene.FreezeRows(db, "killed", user.Id, 600);
@@ -80,8 +89,7 @@ public sealed class KillTests(Browser browser) : IClassFixture<Browser>, IDispos
         };
         db.BaseModels.Add(model);
         await db.SaveChangesAsync();
-        db.Runs.Add(new Run { ProjectId = "killed", Number = 1, SplitId = split.Id, BaseModelId = model.Id, RecipeJson = recipe.ToJson(), RecipeHash = recipe.Sha256(), LaunchedById = user.Id, QueuedAt = DateTime.UtcNow });
-        await db.SaveChangesAsync();
+        return (split, model, user);
     }
 
     private async Task Until<T>(Func<StudioDb, Task<T>> read, Func<T, bool> so)

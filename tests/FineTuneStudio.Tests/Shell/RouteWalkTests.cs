@@ -3,6 +3,8 @@ using System.Text.Json;
 using System.Text.RegularExpressions;
 using FineTuneStudio.Checklists;
 using FineTuneStudio.Datasets;
+using FineTuneStudio.Engine.FewShot;
+using FineTuneStudio.FewShot;
 using FineTuneStudio.Projects;
 using FineTuneStudio.Reports;
 using FineTuneStudio.Review;
@@ -33,11 +35,12 @@ public sealed class RouteWalkTests(StudioFixture app, Browser browser) : IClassF
         new("/p/{project}/review/{version:int?}", "/p/{p}/review/2"), new("/p/{project}/review/{version:int}/table", "/p/{p}/review/2/table"),
         new("/p/{project}/split", "/p/{p}/split"), new("/p/{project}/base-models", "/p/{p}/base-models"),
         new("/p/{project}/runs", "/p/{p}/runs"), new("/p/{project}/runs/new", "/p/{p}/runs/new"), new("/p/{project}/runs/{run:int}", "/p/{p}/runs/1"),
+        new("/p/{project}/few-shot", "/p/{p}/few-shot"), new("/p/{project}/few-shot/{curve:int}", "/p/{p}/few-shot/1"),
         new("/p/{project}/checklist", "/p/{p}/checklist"), new("/p/{project}/reports", "/p/{p}/reports"), new("/p/{project}/reports/{report:int}", "/p/{p}/reports/1"),
         new("/p/{project}/model/{run:int}", "/p/{p}/model/1"),
         new("/p/{project}/data/upload/{import:int?}", "/p/{p}/data/upload/{import}"), new("/account/second-step", "/account/second-step", Press: "Set up an authenticator app"),
         // The same pages of a project that has nothing yet.
-        .. new[] { "", "/data", "/review", "/split", "/base-models", "/runs", "/runs/new", "/runs/7", "/checklist", "/reports", "/reports/7", "/model/7" }.Select(page => new Stop("/p/{project}" + page, "/p/{e}" + page, Empty: true)),
+        .. new[] { "", "/data", "/review", "/split", "/base-models", "/runs", "/runs/new", "/runs/7", "/few-shot", "/few-shot/7", "/checklist", "/reports", "/reports/7", "/model/7" }.Select(page => new Stop("/p/{project}" + page, "/p/{e}" + page, Empty: true)),
     ];
 
     private static IReadOnlyList<string> Routes { get; } = [.. typeof(Program).Assembly.GetTypes().SelectMany(t => t.GetCustomAttributes<RouteAttribute>()).Select(r => r.Template).Order(StringComparer.Ordinal)];
@@ -129,6 +132,24 @@ public sealed class RouteWalkTests(StudioFixture app, Browser browser) : IClassF
         return faults;
     }
 
+    /// A curve of all methods that was stopped, with points of two draws on disk.
+    private async Task StoppedCurve(StudioDb db, FinishedRun run)
+    {
+        var curve = new LearningCurveRun
+        {
+            ProjectId = run.Project.Id, Number = 1, SplitId = run.SplitId, BaseModelId = (await db.BaseModels.SingleAsync(m => m.ProjectId == run.Project.Id)).Id, StartedById = run.Engineer.Id, QueuedAt = DateTime.UtcNow, PointsDone = 40, PointsTotal = 60, PoolRows = 120, MeasuredRows = 30,
+            SettingsJson = JsonSerializer.Serialize(new CurveSettings(Enum.GetValues<FewShotMethod>(), [1, 2, 4, 8, 16], 3, 200, 2e-5, 128)), MajorityLabel = "negative", MajorityAccuracy = 1 / 3.0, MajorityMacroF1 = 1 / 6.0,
+        };
+        curve.Start(DateTime.UtcNow);
+        curve.End(CurveState.Stopped, DateTime.UtcNow);
+        db.Add(curve);
+        await db.SaveChangesAsync();
+        var points = from draw in Enumerable.Range(0, 2) from k in curve.Settings.Ks from method in curve.Settings.Methods
+                     select new FewShotPoint(method, k, draw, 3 * k, 0.9 - 0.5 / (k + (int)method) + 0.02 * draw, 0.88 - 0.5 / (k + (int)method) + 0.02 * draw, 3);
+        var folder = Directory.CreateDirectory(app.Services.GetRequiredService<StudioFolder>().Curve(curve.Id)).FullName;
+        await File.WriteAllLinesAsync(Path.Combine(folder, KeptPoints.FileName), points.Select(point => JsonSerializer.Serialize(new { point, of = "the walk" }, JsonSerializerOptions.Web)));
+    }
+
     /// A finished run with a signed report and answers beside it, the sample's messages with broken rows as a second version under review,
     /// a file that waits for its columns to be named, a project with nothing, and long words everywhere.
     private async Task<(FinishedRun Run, IReadOnlyDictionary<string, string> Words)> Content()
@@ -141,7 +162,7 @@ public sealed class RouteWalkTests(StudioFixture app, Browser browser) : IClassF
         for (var step = 1; step <= 32; step++)
             db.RunSteps.Add(new RunStep { RunId = run.RunId, Step = step, Epoch = step / 8.0, TrainLoss = 1.1 - step * 0.02 + (step % 3) * 0.03, LearningRate = 1e-3 * (1 - step / 32.0), GradientNorm = 1 + step % 4 * 0.2, ExamplesPerSecond = 210 + step, MemoryBytes = 410_000_000 });
         db.RunLog.Add(new RunLogLine { RunId = run.RunId, At = DateTime.UtcNow, Text = "Started on 2 threads with 120 rows." });
-        await db.SaveChangesAsync();
+        await StoppedCurve(db, run);
         await engineer.Do<AnswerChecklist, int>(async a => { await a.Handle(id, DosAndDonts.All[0].Key, Verdict.Kept, "Two people read every label of the third of March."); return 0; });
         var report = await run.Report();
         var hash = await db.Reports.Where(r => r.ProjectId == id && r.Number == report).Select(r => r.Hash!).SingleAsync();
