@@ -35,8 +35,7 @@ public sealed class CurvePageTests(StudioFixture app, Browser browser) : IClassF
         await Assertions.Expect(page.Locator("[data-points='8']")).ToContainTextAsync("8 points, of which 4 train for 20 steps or more.");
         await page.GetByRole(AriaRole.Button, new() { Name = "Start the curve" }).ClickAsync();
         await page.ComesTo("/few-shot/1$");
-        await Assertions.Expect(page.Locator("[data-state=Finished]")).ToBeVisibleAsync(new() { Timeout = 60_000 });
-        await Assertions.Expect(page.GetByText("Measured: 8 of 8 points.")).ToBeVisibleAsync();
+        await Assertions.Expect(page.GetByText("Measured: 8 of 8 points.")).ToBeVisibleAsync(new() { Timeout = 60_000 });
         await page.WaitForFunctionAsync("() => document.querySelector('[data-chart=curve]')?.data?.length === 3 && document.querySelector('[data-chart=curve]').data[1].error_y.array.length === 2");
         Assert.Equal(["head only", "nearest centroid", "always “billing”"], await page.EvaluateAsync<string[]>("() => document.querySelector('[data-chart=curve]').data.map(d => d.name)"));
         await Assertions.Expect(page.Locator("[data-advice]")).ToHaveTextAsync("Only two numbers of rows were measured; what more rows would bring can be foreseen from at least three.");
@@ -51,7 +50,7 @@ public sealed class CurvePageTests(StudioFixture app, Browser browser) : IClassF
         await Assertions.Expect(page.Locator("[data-points='48']")).ToBeVisibleAsync();
         await page.GetByRole(AriaRole.Button, new() { Name = "Start the curve" }).ClickAsync();
         await page.ComesTo("/few-shot/2$");
-        await Assertions.Expect(page.Locator("[data-state=Finished]")).ToBeVisibleAsync(new() { Timeout = 120_000 });
+        await Assertions.Expect(page.GetByText("Measured: 48 of 48 points.")).ToBeVisibleAsync(new() { Timeout = 120_000 });
         await Field("Method").SelectOptionAsync("Centroid");
         await Field("Gain wanted, in points of macro-F1").FillAsync("zero");
         await Assertions.Expect(page.GetByText("The gain is “zero”; expected a number of points above 0 and below 100.")).ToBeVisibleAsync();
