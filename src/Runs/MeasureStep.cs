@@ -18,8 +18,10 @@ public sealed record MeasuredStep(DryRunResult Cost, long? FreeMemoryBytes, long
 public sealed class MeasureStep(IDbContextFactory<StudioDb> databases, ProjectAccess access, PlanRun plan, StudioFolder folder, TrainerSignals signals)
 {
     internal const string RunTrains = "A run is training on this server, so a step measured now would come out slower than it is; measure when the run is over.";
+    internal const string CurveTrains = "A learning curve is being measured on this server, so a step measured now would come out slower than it is; measure when the curve is over or stopped.";
     internal const string AnotherMeasures = "A step is being measured on this server already, and two at once would slow each other down; try again in a few seconds.";
     internal const string RunBegan = "A run began to train, so the measuring was stopped; measure when the run is over.";
+    internal const string CurveBegan = "A learning curve began, so the measuring was stopped; measure when the curve is over or stopped.";
 
     /// Trains a few steps of the recipe and keeps nothing. Throws ArgumentException with the sentence that says why it does not measure.
     [Needs(Permission.LaunchRun)]
@@ -39,14 +41,14 @@ public sealed class MeasureStep(IDbContextFactory<StudioDb> databases, ProjectAc
             job = new(recipe, folder.BaseModel(start.StoredAs), labels.Count, facts.TokenLengths, facts.ValidationRows, Task: facts.Task);
         }
 
-        using var machine = signals.TakeToMeasure(out var trains) ?? throw new ArgumentException(trains ? RunTrains : AnotherMeasures);
+        using var machine = signals.TakeToMeasure(out var trains) ?? throw new ArgumentException(!trains ? AnotherMeasures : signals.CurveTrains ? CurveTrains : RunTrains);
         var (memory, disk) = (FreeMemory.Bytes(), new DriveInfo(folder.Root).AvailableFreeSpace);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(cancel, machine.RunWaits);
         try
         {
             return new(await OnItsOwnThread(() => DryRun.Measure(job with { MemoryLimitBytes = memory ?? long.MaxValue }, either.Token, progress)), memory, disk);
         }
-        catch (OperationCanceledException) when (!cancel.IsCancellationRequested) { throw new ArgumentException(RunBegan); }
+        catch (OperationCanceledException) when (!cancel.IsCancellationRequested) { throw new ArgumentException(signals.CurveTrains ? CurveBegan : RunBegan); }
         catch (Exception refused) when (refused is TrainingException or WeightFileException or TokenizerFileException) { throw new ArgumentException(refused.Message, refused); }
     }
 

@@ -79,6 +79,8 @@ public sealed class CurveTests(StudioFixture app) : IClassFixture<StudioFixture>
         var scene = await Scene.Make(app, "In turn");
         var first = await Start(scene, Long with { Steps = 100_000 });
         await Until(scene, first, v => v.Standing is not null);
+        var measuring = await Assert.ThrowsAsync<ArgumentException>(() => scene.Engineer.Do<MeasureStep, MeasuredStep>(m => m.Handle(scene.Project.Id, 1, 1, new() { LearningRate = 1e-3, MaxLength = 32 })));
+        Assert.Equal("A learning curve is being measured on this server, so a step measured now would come out slower than it is; measure when the curve is over or stopped.", measuring.Message);
         var waiting = await Start(scene, Quick);
         var run = await scene.Engineer.Do<LaunchRun, int>(l => l.Handle(scene.Project.Id, 1, 1, new() { Epochs = 1, LearningRate = 1e-3, BatchSize = 8, MaxLength = 32 }));
         var queued = (await scene.Engineer.Do<ShowRun, RunView?>(s => s.Handle(scene.Project.Id, run)))!;
