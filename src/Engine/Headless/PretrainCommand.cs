@@ -14,14 +14,21 @@ namespace FineTuneStudio.Engine.Headless;
 /// </summary>
 public static class PretrainCommand
 {
-    private static readonly string[] Named = ["--text", "--validation", "--out", "--base", "--new", "--layers", "--width", "--heads", "--positions", "--vocabulary", "--recipe", "--steps", "--store"];
+    private static readonly string[] OfNew = ["--layers", "--width", "--heads", "--positions", "--vocabulary"];
+
+    private static readonly string[] Named = ["--text", "--validation", "--out", "--base", "--new", .. OfNew, "--recipe", "--steps", "--store"];
 
     /// <returns>The exit code: 0, or 1 with a sentence on <paramref name="error"/>.</returns>
     public static int Run(string[] args, TextWriter output, TextWriter error, CancellationToken cancel = default)
     {
-        var stopAsked = false;
-        // A second Ctrl-C ends at once.
-        void OnInterrupt(object? sender, ConsoleCancelEventArgs e) => e.Cancel = !stopAsked && (stopAsked = true);
+        var (stopAsked, stepped) = (false, false);
+        using var early = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        // Before the first step there is nothing to keep. A second Ctrl-C ends at once.
+        void OnInterrupt(object? sender, ConsoleCancelEventArgs e)
+        {
+            e.Cancel = !stopAsked && (stopAsked = true);
+            if (!stepped) early.Cancel();
+        }
         Console.CancelKeyPress += OnInterrupt;
         try
         {
@@ -36,14 +43,19 @@ public static class PretrainCommand
             if (validation.Count == 0) recipe = recipe with { EvaluationsPerEpoch = 0 };
             var folder = options.RequiredOutputFolder("--out");
             var start = options.Optional("--base") is not null ? options.RequiredFolder("--base") : Path.Combine(folder, "start");
-            if (options.Optional("--base") is null) Begin(options, recipe, train, start, progress, cancel);
+            if (options.Optional("--base") is null) Begin(options, recipe, train, start, progress, early.Token);
             else if (options.Optional("--new") is not null) throw new CommandException("--new does not go together with --base: a model starts from new weights or from a folder.");
+            else if (OfNew.FirstOrDefault(name => options.Optional(name) is not null) is { } size) throw new CommandException($"{size} is for a new model; with --base it is as the folder says.");
             var job = new PretrainJob(recipe, start, train, validation, folder, Path.Combine(folder, "texts"), options.Optional("--steps") is null ? null : options.Whole("--steps", 0), options.Optional("--store") switch
             {
                 null => null, "float32" => Precision.Float32, "bf16" => Precision.Bf16,
                 var other => throw new CommandException($"--store is \"{other}\"; expected float32 or bf16."),
             });
-            var result = Pretrain.Run(job, progress.Show, () => stopAsked ? StopRequest.Stop : StopRequest.None, cancel, options.Has("--resume"));
+            var result = Pretrain.Run(job, e =>
+            {
+                stepped |= e is StepDone;
+                progress.Show(e);
+            }, () => stopAsked ? StopRequest.Stop : StopRequest.None, early.Token, options.Has("--resume"));
             if (result.BestFolder is null) throw new CommandException("The run was stopped before anything was learned; no model was written.");
             progress.End(result, 0, null);
             return 0;
@@ -66,10 +78,18 @@ public static class PretrainCommand
     {
         var family = options.Optional("--new") ?? throw new CommandException("--base or --new is missing: a model to go on with, or bert or gpt2 to begin with new weights.");
         if (family is not ("bert" or "gpt2")) throw new CommandException($"--new is \"{family}\"; expected bert or gpt2.");
-        if (options.Has("--resume") && Directory.Exists(start)) return;
-        if (Directory.Exists(start)) Directory.Delete(start, recursive: true);
         var shape = new ModelShape(options.Whole("--layers", 4), options.Whole("--width", 256), options.Whole("--heads", 4), options.Whole("--positions", recipe.MaxLength));
         if (shape.Problem is { } problem) throw new CommandException(problem);
+        if (shape.Positions < recipe.MaxLength) throw new CommandException($"--positions is {shape.Positions}, but the recipe's max length is {recipe.MaxLength}; a model reads no text that is longer than its positions.");
+        if (shape.Positions > recipe.MaxLength) progress.Show(new LogLine($"Only the first {recipe.MaxLength} of {shape.Positions} positions will be trained, because the recipe's max length is {recipe.MaxLength}."));
+        if (options.Has("--resume") && Directory.Exists(start))
+        {
+            var made = ModelFolder.Inspect(start);
+            if ((made.ModelType, made.Layers, made.HiddenSize, made.MaxPositions) != (family, shape.Layers, shape.HiddenSize, shape.Positions))
+                throw new CommandException($"{start} holds a {made.ModelType} of {made.Layers} layers, width {made.HiddenSize} and {made.MaxPositions} positions, and not what --new asks for; leave out --resume to begin anew.");
+            return;
+        }
+        if (Directory.Exists(start)) Directory.Delete(start, recursive: true);
         var size = options.Whole("--vocabulary", 8000);
         TrainedVocabulary vocabulary;
         try { vocabulary = family == "bert" ? TrainVocabulary.WordPiece(TextDocuments.Read(train), size, cancel: cancel) : TrainVocabulary.ByteLevelBpe(TextDocuments.Read(train), size, cancel: cancel); }

@@ -26,7 +26,7 @@ public sealed record ModelShape(int Layers, int HiddenSize, int Heads, int Posit
 public static class NewModelFolder
 {
     /// <summary>A BERT with heads for masked words and for pairs of texts.</summary>
-    /// <param name="folder">Must not be there, or be empty; it gets its name when it is complete.</param>
+    /// <param name="folder">Must not be there yet; it gets its name when it is complete.</param>
     /// <param name="vocabulary">From <see cref="TrainVocabulary.WordPiece"/>.</param>
     /// <param name="seed">For the weights.</param>
     /// <exception cref="ArgumentException">The shape has a problem.</exception>

@@ -93,9 +93,7 @@ internal sealed class GenerationObjective : Objective
     {
         if (tokenizer is null)
         {
-            tokenizer = Tokenizer.Load(baseFolder);
-            if (tokenizer.LargestId >= model.VocabularySize)
-                throw new TrainingException($"The tokenizer has token number {tokenizer.LargestId}, but the model's table ends at {model.VocabularySize - 1}; the folder mixes files of two models.");
+            tokenizer = LoadTokenizer();
             template = PromptTemplate.For(baseFolder, tokenizer, recipe.PromptFormat);
             Say(template.Said);
         }
@@ -104,6 +102,15 @@ internal sealed class GenerationObjective : Objective
         if (texts.Cut is var (prompts, answers) && prompts + answers > 0)
             Say($"Rows are longer than {recipe.MaxLength} tokens: of {rows.Count}, {(prompts == 1 ? "1 prompt lost its" : $"{prompts} prompts lost their")} beginning and {(answers == 1 ? "1 answer its" : $"{answers} answers their")} end.");
         return texts;
+    }
+
+    /// <exception cref="TokenizerFileException">The base model's tokenizer is missing or broken.</exception>
+    /// <exception cref="TrainingException">It is not the model's.</exception>
+    internal Tokenizer LoadTokenizer()
+    {
+        var found = Tokenizer.Load(baseFolder);
+        return found.LargestId < model.VocabularySize ? found
+            : throw new TrainingException($"The tokenizer has token number {found.LargestId}, but the model's table ends at {model.VocabularySize - 1}; the folder mixes files of two models.");
     }
 
     public override TokenizedTexts Random(IReadOnlyList<int> lengths)

@@ -26,7 +26,7 @@ internal sealed class MaskedWordsObjective : Objective
     private readonly string baseFolder, stored;
     private readonly BertForMaskedLM model;
     private readonly TokenMasking masking;
-    private readonly int cls, sep;
+    private readonly int cls;
     private double pairsTold;
 
     /// <param name="stored">F32 or BF16: how weights are saved.</param>
@@ -45,8 +45,9 @@ internal sealed class MaskedWordsObjective : Objective
             if (tokenizer.LargestId >= model.Config.VocabularySize)
                 throw new TrainingException($"The tokenizer has token number {tokenizer.LargestId}, but the model's table ends at {model.Config.VocabularySize - 1}; the folder mixes files of two models.");
             int Special(string token) => tokenizer.IdOf(token) ?? throw new TrainingException($"The tokenizer has no {token}, which a model that fills in masked words needs.");
-            (cls, sep) = (Special("[CLS]"), Special("[SEP]"));
-            masking = new(Special("[MASK]"), model.Config.VocabularySize, new HashSet<int> { cls, sep, Special("[PAD]") });
+            (cls, EndId) = (Special("[CLS]"), Special("[SEP]"));
+            var mask = Special("[MASK]");
+            masking = new(mask, model.Config.VocabularySize, new HashSet<int> { cls, EndId, Special("[PAD]"), Special("[UNK]"), mask });
         }
         catch
         {
@@ -55,8 +56,8 @@ internal sealed class MaskedWordsObjective : Objective
         }
     }
 
-    /// <summary>The id that stands between documents.</summary>
-    public static int EndId(string baseFolder) => Tokenizer.Load(baseFolder).IdOf("[SEP]") ?? throw new TrainingException("The tokenizer has no [SEP], which a model that fills in masked words needs.");
+    /// <summary>The id that stands between documents, and at the end of a text.</summary>
+    public int EndId { get; }
 
     /// <summary>Tokens of a block, so that it fits the length with the template's tokens.</summary>
     public int BlockLength => recipe.MaxLength - (model.HasNextSentence ? 3 : 2);
@@ -84,17 +85,17 @@ internal sealed class MaskedWordsObjective : Objective
     public override void TrainOnlyHeadAnd(int lastBlocks) => throw new InvalidOperationException("Pretraining trains all layers.");
 
     /// <summary>A block with its special tokens and masks, and whether its second half follows; always, where there is no head for pairs.</summary>
-    private (int[] Ids, int Split, int[] Positions, int[] Targets, bool Follows) Row(TokenizedTexts texts, int row, int epoch)
+    internal (int[] Ids, int Split, int[] Positions, int[] Targets, bool Follows) Row(TokenizedTexts texts, int row, int epoch)
     {
         var block = texts.Ids(row);
-        if (!model.HasNextSentence) return Masked([cls, .. block, sep], block.Length + 2, true);
+        if (!model.HasNextSentence) return Masked([cls, .. block, EndId], block.Length + 2, true);
         var (random, half, other) = (new Random(RowSeed.Of(~recipe.Seed, epoch, row)), block.Length / 2, row);
         if (texts.Count > 1 && random.Next(2) == 1)
         {
             other = random.Next(texts.Count - 1);
             if (other >= row) other++;
         }
-        return Masked([cls, .. block[..half], sep, .. (other == row ? block : texts.Ids(other))[half..], sep], half + 2, other == row);
+        return Masked([cls, .. block[..half], EndId, .. (other == row ? block : texts.Ids(other))[half..], EndId], half + 2, other == row);
 
         (int[], int, int[], int[], bool) Masked(int[] ids, int split, bool follows)
         {

@@ -17,7 +17,7 @@ internal sealed unsafe class PackedIds : IDisposable
     private const int HeaderLength = 64;
 
     private const int DocumentsTogether = 512, CharactersTogether = 4_000_000;
-    private static ReadOnlySpan<byte> Magic => "FTSIDS01"u8;
+    private static ReadOnlySpan<byte> Magic => "FTSIDS02"u8;
 
     private readonly MemoryMappedFile file;
     private readonly MemoryMappedViewAccessor view;
@@ -45,17 +45,24 @@ internal sealed unsafe class PackedIds : IDisposable
     /// <summary>Opens what is there for these texts and this tokenizer, or makes it.</summary>
     /// <param name="files">Text files as <see cref="TextDocuments"/> reads them; their order counts.</param>
     /// <param name="tokenizerFolder">The folder of the tokenizer.</param>
-    /// <param name="endId">Put after each document.</param>
+    /// <param name="endId">Put after each document that does not end with it.</param>
+    /// <param name="special">Whether each document begins and ends with what the tokenizer adds to a text.</param>
     /// <param name="folder">Where packed files are kept; made if it is not there.</param>
     /// <exception cref="TrainingException">A text file is broken, or the texts are empty.</exception>
-    public static PackedIds Open(IReadOnlyList<string> files, string tokenizerFolder, int endId, string folder, CancellationToken cancel = default)
+    public static PackedIds Open(IReadOnlyList<string> files, string tokenizerFolder, int endId, bool special, string folder, CancellationToken cancel = default)
     {
-        var key = Key(files, tokenizerFolder, endId, cancel);
+        var key = Key(files, tokenizerFolder, endId, special, cancel);
         var path = Path.Combine(folder, Convert.ToHexStringLower(key) + ".ids");
         if (ReadHeader(path, key) is not { } header)
         {
             Directory.CreateDirectory(folder);
-            Write(path, key, files, Tokenizer.Load(tokenizerFolder), endId, cancel);
+            Write(path, key, files, Tokenizer.Load(tokenizerFolder), endId, special, cancel);
+            // What changed while it was read would be kept under the name of what it was before.
+            if (!Key(files, tokenizerFolder, endId, special, cancel).AsSpan().SequenceEqual(key))
+            {
+                File.Delete(path);
+                throw new TrainingException("A text file or the tokenizer changed while it was read; start again when they stay as they are.");
+            }
             header = ReadHeader(path, key)!;
         }
         return new(path, header);
@@ -78,18 +85,31 @@ internal sealed unsafe class PackedIds : IDisposable
         return ids;
     }
 
-    private static byte[] Key(IReadOnlyList<string> files, string tokenizerFolder, int endId, CancellationToken cancel)
+    private static byte[] Key(IReadOnlyList<string> files, string tokenizerFolder, int endId, bool special, CancellationToken cancel)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         hash.AppendData(Magic);
         hash.AppendData(BitConverter.GetBytes(endId));
+        hash.AppendData(BitConverter.GetBytes(special));
         // Of a text file the kind counts, which says how it is read, and not its name.
         foreach (var (path, name) in TokenizerParts.Present(tokenizerFolder).Select(f => (f, Path.GetFileName(f))).Concat(files.Select(f => (f, TextDocuments.KindOf(f)))))
         {
-            cancel.ThrowIfCancellationRequested();
-            using var stream = File.OpenRead(path);
             hash.AppendData(System.Text.Encoding.UTF8.GetBytes(name));
-            hash.AppendData(SHA256.HashData(stream));
+            hash.AppendData(Hash(path, cancel));
+        }
+        return hash.GetHashAndReset();
+    }
+
+    /// <summary>SHA-256 of a file.</summary>
+    internal static byte[] Hash(string path, CancellationToken cancel)
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        using var stream = File.OpenRead(path);
+        var part = new byte[1 << 20];
+        while (stream.Read(part) is > 0 and var read)
+        {
+            cancel.ThrowIfCancellationRequested();
+            hash.AppendData(part, 0, read);
         }
         return hash.GetHashAndReset();
     }
@@ -105,21 +125,29 @@ internal sealed unsafe class PackedIds : IDisposable
             && stream.Length == HeaderLength + BinaryPrimitives.ReadInt64LittleEndian(header.AsSpan(24)) * BinaryPrimitives.ReadInt32LittleEndian(header.AsSpan(8)) ? header : null;
     }
 
-    private static void Write(string path, byte[] key, IReadOnlyList<string> files, Tokenizer tokenizer, int endId, CancellationToken cancel)
+    private static void Write(string path, byte[] key, IReadOnlyList<string> files, Tokenizer tokenizer, int endId, bool special, CancellationToken cancel)
     {
-        var partial = $"{path}.{Guid.NewGuid():N}.partial";
+        // One name, so that what a killed process leaves is written over; another process that writes it now is told so by the system.
+        var partial = path + ".partial";
         try
         {
             var (idBytes, documents, tokens) = (Math.Max(tokenizer.LargestId, endId) <= ushort.MaxValue ? 2 : 4, 0L, 0L);
-            using (var stream = new FileStream(partial, FileMode.CreateNew, FileAccess.Write, FileShare.None, 1 << 20))
+            using (var stream = new FileStream(partial, FileMode.Create, FileAccess.Write, FileShare.None, 1 << 20))
             {
-                var header = new byte[HeaderLength];
+                var (header, one) = (new byte[HeaderLength], new byte[4]);
                 stream.Write(header);
                 foreach (var texts in Together(TextDocuments.Read(files)))
-                    foreach (var ids in tokenizer.EncodeIds(texts, int.MaxValue, cancel, addSpecialTokens: false))
+                    foreach (var ids in tokenizer.EncodeIds(texts, int.MaxValue, cancel, addSpecialTokens: special))
                     {
-                        (documents, tokens) = (documents + 1, tokens + ids.Length + 1);
-                        foreach (var id in ids.Append(endId)) stream.Write(BitConverter.GetBytes(id).AsSpan(0, idBytes));
+                        // Of what the tokenizer makes nothing, nothing can be learned.
+                        if (ids.Length == 0) continue;
+                        var ends = ids[^1] == endId;
+                        (documents, tokens) = (documents + 1, tokens + ids.Length + (ends ? 0 : 1));
+                        foreach (var id in ends ? ids : ids.Append(endId))
+                        {
+                            BinaryPrimitives.WriteInt32LittleEndian(one, id);
+                            stream.Write(one.AsSpan(0, idBytes));
+                        }
                     }
                 if (documents == 0) throw new TrainingException($"{string.Join(", ", files.Select(Path.GetFileName))} {(files.Count == 1 ? "has" : "have")} no text to train on.");
                 Magic.CopyTo(header);

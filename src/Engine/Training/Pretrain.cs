@@ -25,7 +25,8 @@ public sealed record PretrainJob(RunRecipe Recipe, string BaseFolder, IReadOnlyL
 public static class Pretrain
 {
     /// <summary>Settings of a recipe that speak of answers, labels or parts of a model.</summary>
-    private static readonly string[] Unread = ["TrainableLayers", "LabelSmoothing", "ClassWeights", "FocalGamma", "RegressionLoss", "UnfreezeEpochs", "PromptFormat", "Packing"];
+    private static readonly string[] Unread = [nameof(RunRecipe.TrainableLayers), nameof(RunRecipe.LabelSmoothing), nameof(RunRecipe.ClassWeights), nameof(RunRecipe.FocalGamma), nameof(RunRecipe.RegressionLoss),
+        nameof(RunRecipe.UnfreezeEpochs), nameof(RunRecipe.PromptFormat), nameof(RunRecipe.Packing)];
 
     /// <summary>Usual settings for a small model: one pass, blocks of 128 tokens, no dropout because no text is seen twice.</summary>
     public static RunRecipe DefaultRecipe { get; } = new()
@@ -42,42 +43,47 @@ public static class Pretrain
     {
         Check(job);
         var causal = CausalTensors.ModelTypes.Contains(ModelFolder.ModelType(job.BaseFolder));
-        var endId = causal ? EndOfText(job.BaseFolder) : MaskedWordsObjective.EndId(job.BaseFolder);
-        using var train = PackedIds.Open(job.Train, job.BaseFolder, endId, job.CacheFolder, cancel);
-        using var validation = job.Recipe.EvaluationsPerEpoch > 0 ? PackedIds.Open(job.Validation, job.BaseFolder, endId, job.CacheFolder, cancel) : null;
         var stored = job.Stored switch { null => null, Precision.Bf16 => "BF16", _ => "F32" };
+        // The model first: what is wrong with it is known at once, and the texts may take long.
         Objective objective = causal ? new GenerationObjective(job.Recipe, job.BaseFolder, stored) : new MaskedWordsObjective(job.Recipe, job.BaseFolder, stored ?? "F32");
-        var length = objective is MaskedWordsObjective masked ? masked.BlockLength : job.Recipe.MaxLength;
-        TokenizedTexts trainTexts, validationTexts;
+        PackedIds? train = null, validation = null;
         try
         {
-            (trainTexts, validationTexts) = (Texts(train, "train"), validation is null ? causal ? new AnsweredTexts([], [], 0) : new TokenizedTexts([], 0) : Texts(validation, "validation"));
+            var (length, endId) = objective switch
+            {
+                MaskedWordsObjective masked => (masked.BlockLength, masked.EndId),
+                GenerationObjective next => (job.Recipe.MaxLength, next.LoadTokenizer().EndId ?? throw new TrainingException("The base model's tokenizer has no token for the end of a text, which must stand between documents.")),
+                _ => throw new InvalidOperationException(),
+            };
+            report(new LogLine("Reading the texts; the first time they are cut into tokens, and these are kept for the next."));
+            PackedIds Open(IReadOnlyList<string> files) => PackedIds.Open(files, job.BaseFolder, endId, special: causal, job.CacheFolder, cancel);
+            train = Open(job.Train);
+            if (job.Recipe.EvaluationsPerEpoch > 0) validation = Open(job.Validation);
+            else report(new LogLine("Nothing is held out, so nothing is evaluated; the last weights are the model."));
+            var (trainTexts, validationTexts) = (Texts(train, "train"), validation is null ? causal ? new AnsweredTexts([], [], 0) : new TokenizedTexts([], 0) : Texts(validation, "validation"));
             objective.WithCheckpoints(job.Recipe);
+            report(new LogLine(string.Create(CultureInfo.InvariantCulture, $"{train.Documents:N0} train documents are {train.Tokens:N0} tokens, read in {trainTexts.Count:N0} blocks of {length}; {validation?.Documents ?? 0:N0} validation documents are {validationTexts.Count:N0} blocks.")));
+            using var loop = new TrainingLoop(new(job.Recipe, TrainingPlan.For(job.Recipe, trainTexts.Count, job.Steps), job.OutputFolder, () => objective, _ => (trainTexts, validationTexts),
+                Sha256($"{train.Sha256} {validation?.Sha256}")) { RecipeSha256 = Sha256($"{job.Recipe.Sha256()} {job.Steps} {stored}") }, report, stop, cancel);
+            return loop.Run(resume);
+
+            TokenizedTexts Texts(PackedIds packed, string part)
+            {
+                var blocks = new PackedBlocks(packed, length);
+                if (blocks.Count == 0) throw new TrainingException($"The {part} text has {packed.Tokens} tokens, which is less than one block of {length}; give more text, or set max length to fewer tokens.");
+                // Nothing comes before a block's first token that would foretell it.
+                return causal ? new AnsweredTexts(blocks, [.. Enumerable.Repeat(1, blocks.Count)], 0) : new TokenizedTexts(blocks, 0);
+            }
         }
-        catch
+        finally
         {
             objective.Dispose();
-            throw;
-        }
-        var sha = Convert.ToHexStringLower(SHA256.HashData(System.Text.Encoding.UTF8.GetBytes($"{train.Sha256} {validation?.Sha256} {job.Steps ?? 0}")));
-        using var loop = new TrainingLoop(new(job.Recipe, TrainingPlan.For(job.Recipe, trainTexts.Count, job.Steps), job.OutputFolder, () => objective, _ =>
-        {
-            report(new LogLine(string.Create(CultureInfo.InvariantCulture, $"{train.Documents:N0} train documents are {train.Tokens:N0} tokens, read in {trainTexts.Count:N0} blocks of {length}; {validation?.Documents ?? 0:N0} validation documents are {validationTexts.Count:N0} blocks.")));
-            return (trainTexts, validationTexts);
-        }, sha), report, stop, cancel);
-        return loop.Run(resume);
-
-        TokenizedTexts Texts(PackedIds packed, string part)
-        {
-            var blocks = new PackedBlocks(packed, length);
-            if (blocks.Count == 0) throw new TrainingException($"The {part} text has {packed.Tokens} tokens, which is less than one block of {length}; give more text, or set max length to fewer tokens.");
-            // Nothing comes before a block's first token that would foretell it.
-            return causal ? new AnsweredTexts(blocks, [.. Enumerable.Repeat(1, blocks.Count)], 0) : new TokenizedTexts(blocks, 0);
+            train?.Dispose();
+            validation?.Dispose();
         }
     }
 
-    private static int EndOfText(string folder) => Tokenizer.Load(folder).EndId
-        ?? throw new TrainingException("The base model's tokenizer has no token for the end of a text, which must stand between documents.");
+    private static string Sha256(string text) => Convert.ToHexStringLower(SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(text)));
 
     private static void Check(PretrainJob job)
     {
@@ -90,7 +96,12 @@ public static class Pretrain
             throw new TrainingException("Method is set to adapters, but a model that fills in masked words is pretrained whole; set it to Full.");
         if (job.Steps < 1) throw new TrainingException($"The number of steps is {job.Steps}; expected 1 or more.");
         if (job.Train.Count == 0) throw new TrainingException("There is no text to learn from.");
+        if (job.Train.FirstOrDefault(file => job.Validation.Any(held => IsSame(file, held))) is { } both)
+            throw new TrainingException($"{Path.GetFileName(both)} is both train and validation text; a model must be measured on text that it did not learn from.");
         if (MixedPrecision.Problem(job.Recipe) is { } unsupported) throw new TrainingException(unsupported);
         if (job.Recipe.EvaluationsPerEpoch > 0 && job.Validation.Count == 0) throw new TrainingException("There is no validation text to evaluate on; give some that is not learned from, or set evaluations per epoch to 0.");
     }
+
+    private static bool IsSame(string one, string other) => Path.GetFullPath(one) == Path.GetFullPath(other)
+        || new FileInfo(one).Length == new FileInfo(other).Length && PackedIds.Hash(one, default).AsSpan().SequenceEqual(PackedIds.Hash(other, default));
 }

@@ -7,7 +7,7 @@ namespace FineTuneStudio.Engine.Training;
 /// </summary>
 /// <param name="maskId">Id of the mask.</param>
 /// <param name="vocabularySize">Ids are below it.</param>
-/// <param name="special">Ids that are never chosen: padding and the template's tokens.</param>
+/// <param name="special">Ids that are never chosen: padding, the template's tokens, the unknown word and the mask itself.</param>
 /// <param name="probability">Of each token to be chosen. A row with any token to choose has at least one chosen.</param>
 internal sealed class TokenMasking(int maskId, int vocabularySize, IReadOnlySet<int> special, double probability = 0.15)
 {

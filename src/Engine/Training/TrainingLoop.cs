@@ -15,7 +15,11 @@ namespace FineTuneStudio.Engine.Training;
 /// <param name="DataSha256">Of the texts and what they teach: a checkpoint of other data is refused.</param>
 /// <param name="MostFeatureBytes">As in <see cref="FineTuneJob"/>, as is <paramref name="Saves"/>.</param>
 internal sealed record LoopWork(RunRecipe Recipe, TrainingPlan Plan, string OutputFolder, Func<Objective> Objective,
-    Func<Objective, (TokenizedTexts Train, TokenizedTexts Validation)> Texts, string DataSha256, long? MostFeatureBytes = null, bool Saves = true);
+    Func<Objective, (TokenizedTexts Train, TokenizedTexts Validation)> Texts, string DataSha256, long? MostFeatureBytes = null, bool Saves = true)
+{
+    /// <summary>Of all settings: a checkpoint of others is refused.</summary>
+    public string RecipeSha256 { get; init; } = Recipe.Sha256();
+}
 
 /// <summary>The training loop: steps, evaluations and checkpoints. Where its texts come from is said by <see cref="FineTune"/> and <see cref="Pretrain"/>, what is learned by <see cref="Training.Objective"/>.</summary>
 internal sealed class TrainingLoop : IDisposable
@@ -54,7 +58,7 @@ internal sealed class TrainingLoop : IDisposable
             var rows = Enumerable.Range(0, train.Count).ToArray();
             new Random(recipe.Seed).Shuffle(rows);
             trainSample = rows[..Math.Min(validation.Count, train.Count)];
-            state = new(0, 0, null, 0, null, null, recipe.Sha256(), work.DataSha256, Precision: recipe.Precision);
+            state = new(0, 0, null, 0, null, null, work.RecipeSha256, work.DataSha256, Precision: recipe.Precision);
         }
         catch
         {

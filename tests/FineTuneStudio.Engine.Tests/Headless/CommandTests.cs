@@ -77,6 +77,9 @@ public sealed class CommandTests : IDisposable
         Assert.Equal((1, "--new is \"llama\"; expected bert or gpt2."), Failed(Pretrain("--out", folder.File("x"), "--new", "llama")));
         Assert.Equal((1, "--new does not go together with --base: a model starts from new weights or from a folder."), Failed(Pretrain("--out", folder.File("x"), "--new", "bert", "--base", Repository.PracticeModel)));
         Assert.Equal((1, "A model's width is 16 to 4096; 10 was asked for."), Failed(Pretrain("--out", folder.File("x"), "--new", "bert", "--width", "10")));
+        Assert.Equal((1, "--width is for a new model; with --base it is as the folder says."), Failed(Pretrain("--out", folder.File("x"), "--base", Repository.PracticeModel, "--width", "64")));
+        Assert.Equal((1, "--positions is 16, but the recipe's max length is 32; a model reads no text that is longer than its positions."), Failed(Pretrain("--out", folder.File("x"), "--new", "bert", "--positions", "16")));
+        Assert.Equal((1, $"{folder.File("new/start")} holds a bert of 1 layers, width 32 and 32 positions, and not what --new asks for; leave out --resume to begin anew."), Failed(Pretrain("--out", folder.File("new"), "--new", "gpt2", "--resume")));
         Assert.Equal((1, "--store is \"int8\"; expected float32 or bf16."), Failed(Pretrain("--out", folder.File("x"), "--base", Repository.PracticeModel, "--store", "int8")));
         static (int, string) Failed((int Code, string[] Output, string Error) run) => (run.Code, run.Error);
     }

@@ -17,7 +17,7 @@ public sealed class PackedIdsTests : IDisposable
         return folder.File(name);
     }
 
-    private PackedIds Packed(params string[] files) => PackedIds.Open(files, Repository.PracticeModel, End, Cache);
+    private PackedIds Packed(params string[] files) => PackedIds.Open(files, Repository.PracticeModel, End, special: false, Cache);
 
     private string OnlyFile => Assert.Single(Directory.GetFiles(Cache));
 
@@ -54,7 +54,7 @@ public sealed class PackedIdsTests : IDisposable
         Assert.Equal(path, OnlyFile);
 
         using (Packed(Text("a.txt", Documents(21)))) Assert.Equal(2, Directory.GetFiles(Cache).Length);
-        using (PackedIds.Open([folder.File("a.txt")], Repository.PracticeModel, 0, Cache)) Assert.Equal(3, Directory.GetFiles(Cache).Length);
+        using (PackedIds.Open([folder.File("a.txt")], Repository.PracticeModel, 0, special: false, Cache)) Assert.Equal(3, Directory.GetFiles(Cache).Length);
     }
 
     [Fact]
@@ -79,15 +79,28 @@ public sealed class PackedIdsTests : IDisposable
         File.WriteAllText(Path.Combine(folder.File("wide"), "tokenizer.json"), """
             {"pre_tokenizer":{"type":"BertPreTokenizer"},"model":{"type":"WordPiece","unk_token":"[UNK]","continuing_subword_prefix":"##","max_input_chars_per_word":100,"vocab":{"[UNK]":0,"a":70000,"b":65536}}}
             """);
-        using var packed = PackedIds.Open([Text("a.txt", "a b", "c")], folder.File("wide"), 65535, Cache);
+        using var packed = PackedIds.Open([Text("a.txt", "a b", "c")], folder.File("wide"), 65535, special: false, Cache);
         Assert.Equal([70000, 65536, 65535, 0, 65535], packed.Block(0, 5));
+    }
+
+    [SkippableFact]
+    public void Documents_of_a_Llama_begin_with_its_token_and_end_with_one_end()
+    {
+        var llama = Shared.Find("goldens/llama-tiny");
+        var tokenizer = Tokenizer.Load(llama);
+        var end = tokenizer.EndId!.Value;
+        int[] one = tokenizer.EncodeIds("The parcel came."), two = tokenizer.EncodeIds("It was late.");
+        Assert.NotEqual(tokenizer.EncodeIds("It was late.", addSpecialTokens: false), two);
+        using var packed = PackedIds.Open([Text("a.txt", "The parcel came.", "It was late.")], llama, end, special: true, Cache);
+        int[] expected = [.. one, .. one[^1] == end ? [] : new[] { end }, .. two, .. two[^1] == end ? [] : new[] { end }];
+        Assert.Equal(expected, packed.Block(0, expected.Length));
     }
 
     [Fact]
     public void Texts_without_a_word_are_refused_and_leave_no_file_behind()
     {
         Assert.Equal("a.txt has no text to train on.", Assert.Throws<TrainingException>(() => Packed(Text("a.txt", " "))).Message);
-        Assert.Throws<OperationCanceledException>(() => PackedIds.Open([Text("b.txt", "words")], Repository.PracticeModel, End, Cache, new(canceled: true)));
+        Assert.Throws<OperationCanceledException>(() => PackedIds.Open([Text("b.txt", "words")], Repository.PracticeModel, End, false, Cache, new(canceled: true)));
         Assert.Empty(Directory.GetFiles(Cache));
     }
 

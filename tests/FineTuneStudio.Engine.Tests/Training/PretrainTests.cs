@@ -99,11 +99,36 @@ public sealed class PretrainTests : IDisposable
         Assert.Equal(10, result.StepsDone);
         Assert.Equal([5, 10], events.OfType<EvaluationDone>().Select(e => e.Step));
         Assert.True(events.OfType<StepDone>().Last().LearningRate < 0.2 * Recipe.LearningRate);
-        Assert.StartsWith("The last checkpoint was made with other t", Assert.Throws<TrainingException>(() => Run(job with { Steps = 20 }, resume: true)).Message);
+        Assert.Equal("The last checkpoint was made with another recipe, so the run cannot go on from it; start the run anew.", Assert.Throws<TrainingException>(() => Run(job with { Steps = 20 }, resume: true)).Message);
     }
 
     [Fact]
-    public void Each_epoch_masks_other_words_and_pairs_other_halves_and_every_evaluation_the_same()
+    public void Half_of_the_rows_pair_their_first_half_with_the_second_of_another_block_and_say_so()
+    {
+        using var objective = new MaskedWordsObjective(Recipe, NewModel("bert"));
+        var length = objective.BlockLength;
+        // Every token says its block and place, and all are words.
+        var texts = new TokenizedTexts([.. Enumerable.Range(0, 12).Select(block => Enumerable.Range(0, length).Select(at => 5 + block * length + at).ToArray())], 0);
+        var follows = 0;
+        for (var epoch = 0; epoch < 40; epoch++)
+            for (var row = 0; row < texts.Count; row++)
+            {
+                var made = objective.Row(texts, row, epoch);
+                var ids = (int[])made.Ids.Clone();
+                foreach (var (at, target) in made.Positions.Zip(made.Targets)) ids[at] = target;
+                var half = length / 2;
+                Assert.Equal((Recipe.MaxLength, half + 2, objective.EndId, objective.EndId), (ids.Length, made.Split, ids[half + 1], ids[^1]));
+                Assert.Equal(texts.Ids(row)[..half], ids[1..(half + 1)]);
+                var second = (ids[made.Split] - 5) / length;
+                Assert.Equal(texts.Ids(second)[half..], ids[made.Split..^1]);
+                Assert.Equal(made.Follows, second == row);
+                if (made.Follows) follows++;
+            }
+        Assert.InRange(follows, 200, 280);
+    }
+
+    [Fact]
+    public void Each_epoch_masks_other_words_and_every_evaluation_the_same()
     {
         using var objective = new MaskedWordsObjective(Recipe, NewModel("bert"));
         objective.Model.eval();
@@ -194,6 +219,11 @@ public sealed class PretrainTests : IDisposable
         Assert.Equal("Best checkpoint by is Accuracy, but pretraining measures ValidationLoss, Perplexity and TokenAccuracy.", Refusal(Job(bert, recipe: Recipe with { Metric = Metric.Accuracy })));
         Assert.Equal("Method is set to adapters, but a model that fills in masked words is pretrained whole; set it to Full.", Refusal(Job(bert, recipe: Recipe with { Method = TrainingMethod.Lora })));
         Assert.Equal("The validation text has 3 tokens, which is less than one block of 32; give more text, or set max length to fewer tokens.", Refusal(Job(gpt) with { Validation = [Text("short.txt", ["a b"])] }));
+        Assert.Equal("train.txt is both train and validation text; a model must be measured on text that it did not learn from.", Refusal(Job(bert) with { Validation = [Text("copy.txt", Messages.Take(800))] }));
+        var roberta = folder.File("roberta");
+        Directory.CreateDirectory(roberta);
+        File.WriteAllText(Path.Combine(roberta, "config.json"), """{"model_type":"roberta","vocab_size":100,"hidden_size":16,"num_hidden_layers":1,"num_attention_heads":2,"intermediate_size":32}""");
+        Assert.Equal("config.json says the model is a RoBERTa; only BERT can be pretrained on masked words so far.", Assert.Throws<WeightFileException>(() => Run(Job(roberta))).Message);
         Assert.Equal("The width 30 cannot be divided evenly among 4 heads.", Assert.Throws<ArgumentException>(() => NewModelFolder.Gpt2(folder.File("bad"), TrainVocabulary.ByteLevelBpe(Messages, 300), new(2, 30, 4, 64), 1)).Message);
         Assert.False(Directory.Exists(folder.File("bad")));
     }
