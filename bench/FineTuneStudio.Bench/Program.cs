@@ -6,6 +6,7 @@ return args switch
     ["vocabulary", .. var rest] => MeasureVocabulary.Run(rest),
     ["fuzz-weights", .. var rest] => FuzzWeights.Command(rest),
     ["step-cost", .. var rest] => MeasureStepCost.Run(rest),
+    ["pretraining", .. var rest] => MeasurePretraining.Run(rest),
     ["head-only", .. var rest] => MeasureHeadOnly.Run(rest),
     _ => Usage(),
 };
@@ -16,6 +17,7 @@ static int Usage()
     Console.Error.WriteLine("dotnet run -c Release --project bench/FineTuneStudio.Bench vocabulary TEXT_FILE [tokens]");
     Console.Error.WriteLine("dotnet run -c Release --project bench/FineTuneStudio.Bench fuzz-weights --kind safetensors|index|bin|bin-index|tokenizer|all --minutes 10 --seed 1");
     Console.Error.WriteLine("dotnet run -c Release --project bench/FineTuneStudio.Bench step-cost [--blocks 8] [--width 512] [--batch 16] [--tokens 128] [--float32 for these alone]");
+    Console.Error.WriteLine("dotnet run -c Release --project bench/FineTuneStudio.Bench pretraining --text TEXT [--family bert|gpt2] [--steps 15] [--rounds 3] [--batch 64] [--tokens 128]");
     Console.Error.WriteLine("dotnet run -c Release --project bench/FineTuneStudio.Bench head-only [blocks] [width] [epochs]");
     return 2;
 }
