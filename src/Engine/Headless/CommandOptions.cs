@@ -3,20 +3,42 @@ namespace FineTuneStudio.Engine.Headless;
 /// <summary>A command that cannot be carried out as given; the message is one plain sentence for the terminal.</summary>
 internal sealed class CommandException(string message) : Exception(message);
 
+/// <summary>An option that a command takes.</summary>
+/// <param name="Value">What stands after it, as a word for people; null where nothing does.</param>
+/// <param name="Says">What it means, in one line.</param>
+internal sealed record CommandOption(string Name, string? Value, string Says);
+
+/// <summary>What a command is called, does and takes. <c>--help</c> shows this table, and <see cref="CommandOptions"/> reads by it.</summary>
+internal sealed record Command(string Verb, string Says, params IReadOnlyList<CommandOption> Options)
+{
+    public static readonly CommandOption Json = new("--json", null, "One JSON object a line, for programs.");
+
+    public static readonly CommandOption Resume = new("--resume", null, "Goes on after a stop or a crash, from the last checkpoint in --out.");
+
+    /// <summary>Writes the table where the arguments ask for it.</summary>
+    public bool Helps(string[] args, TextWriter output)
+    {
+        if (!args.Contains("--help") && !args.Contains("-h")) return false;
+        string Named(CommandOption option) => option.Value is null ? option.Name : $"{option.Name} {option.Value}";
+        var width = Options.Max(option => Named(option).Length);
+        output.WriteLine($"{Verb}: {Says}");
+        foreach (var option in Options) output.WriteLine($"  {Named(option).PadRight(width)}  {option.Says}");
+        return true;
+    }
+}
+
 /// <summary>The <c>--name value</c> pairs of a command line.</summary>
 internal sealed class CommandOptions
 {
     private readonly Dictionary<string, string> values = [];
 
-    /// <param name="verb">Skipped where it is the first argument.</param>
-    /// <param name="named">Options that take a value.</param>
-    /// <param name="flags">Options that take none.</param>
-    public CommandOptions(string verb, string[] args, string[] named, string[] flags)
+    /// <param name="args">The command's verb is skipped where it is the first.</param>
+    public CommandOptions(Command command, string[] args)
     {
-        for (var i = args.Length > 0 && args[0] == verb ? 1 : 0; i < args.Length; i++)
+        for (var i = args.Length > 0 && args[0] == command.Verb ? 1 : 0; i < args.Length; i++)
         {
-            if (flags.Contains(args[i])) values[args[i]] = "";
-            else if (!named.Contains(args[i])) throw new CommandException($"{verb} does not know {args[i]}; it takes {string.Join(", ", named.Concat(flags))}.");
+            var option = command.Options.FirstOrDefault(o => o.Name == args[i]) ?? throw new CommandException($"{command.Verb} does not know {args[i]}; it takes {string.Join(", ", command.Options.Select(o => o.Name))}, and --help says what each is.");
+            if (option.Value is null) values[args[i]] = "";
             else if (i + 1 == args.Length || args[i + 1].StartsWith("--")) throw new CommandException($"{args[i]} needs a value after it.");
             else if (!values.TryAdd(args[i], args[i + 1])) throw new CommandException($"{args[i]} is given twice.");
             else i++;

@@ -12,6 +12,9 @@ namespace FineTuneStudio.Engine.Headless;
 /// </summary>
 public static class DoctorCommand
 {
+    private static readonly Command Command = new("doctor", "says what training on this machine rests on, how fast it is, and what would make it faster.",
+        Command.Json, new("--rate", null, "The float32 matrix rate alone, in GFLOP/s."));
+
     /// <summary>Below this ratio a difference of two measurements is taken for noise.</summary>
     private const double Noise = 1.15;
 
@@ -20,7 +23,8 @@ public static class DoctorCommand
     {
         try
         {
-            var options = new CommandOptions("doctor", args, [], ["--json", "--rate"]);
+            if (Command.Helps(args, output)) return 0;
+            var options = new CommandOptions(Command, args);
             if (options.Has("--rate"))
             {
                 output.WriteLine(Number(MachineFacts.MatrixRate(ScalarType.Float32)));

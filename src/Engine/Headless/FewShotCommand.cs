@@ -15,7 +15,23 @@ namespace FineTuneStudio.Engine.Headless;
 /// </summary>
 public static class FewShotCommand
 {
-    private static readonly string[] Named = ["--data", "--base", "--out", "--text", "--label", "--ks", "--draws", "--methods", "--metric", "--steps", "--gain", "--recipe", "--validation-share", "--test-share"];
+    private static readonly Command Command = new("few-shot", "measures how well each method does with few examples a label.",
+        new("--data", "file.csv", "The rows; .tsv is read with tabs."),
+        new("--base", "folder", "The model to begin with, a Hugging Face folder."),
+        new("--out", "folder", "Gets the measured points, from which --resume goes on."),
+        new("--text", "column", "The text of a row; \"text\" if left out."),
+        new("--label", "column", "Its label; \"label\" if left out."),
+        new("--ks", "1,2,4", "Examples a label; 1,2,4,8,16,32 if left out."),
+        new("--draws", "number", "How often each is drawn and measured anew; 3 if left out."),
+        new("--methods", "full,head", "Some of full, head, lora and centroid; all if left out."),
+        new("--metric", "metric", "accuracy or macro-f1; macro-f1 if left out."),
+        new("--steps", "number", "Least optimizer steps of a point; 200 if left out."),
+        new("--gain", "share", "The gain for which more rows are counted; 0.02 if left out."),
+        new("--recipe", "recipe.json", "Settings; those that it leaves out have their usual values."),
+        new("--validation-share", "share", "Rows that are measured; 0.1 if left out."),
+        new("--test-share", "share", "Rows that are not looked at; 0.1 if left out."),
+        new("--resume", null, "Goes on after a stop or a crash, behind the last finished point in --out."),
+        Command.Json);
 
     /// <returns>0 when the curve is whole; 1 with one sentence on <paramref name="error"/> otherwise. What is finished is kept.</returns>
     public static int Run(string[] args, TextWriter output, TextWriter error) => Run(args, output, error, CancellationToken.None);
@@ -29,7 +45,8 @@ public static class FewShotCommand
         Console.CancelKeyPress += OnInterrupt;
         try
         {
-            var options = new CommandOptions("few-shot", args, Named, ["--json", "--resume"]);
+            if (Command.Helps(args, output)) return 0;
+            var options = new CommandOptions(Command, args);
             var (metric, gain) = (MetricOf(options), options.Share("--gain", 0.02));
             if (gain == 0) throw new CommandException("--gain is 0; expected a share above 0, such as 0.02.");
             var job = Read(options);

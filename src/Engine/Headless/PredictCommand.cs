@@ -16,13 +16,24 @@ public static class PredictCommand
 {
     private const int RowsHeld = 2048;
 
+    private static readonly Command Command = new("predict", "labels every row of a file with a trained model, or answers its questions.",
+        new("--model", "folder", "A trained model, such as OUT/best of train."),
+        new("--data", "file.csv", "The rows; .tsv is read with tabs."),
+        new("--out", "scores.csv", "The file to write: the columns of --data, and after them what the model says."),
+        new("--text", "column", "The text of a row; \"text\" if left out."),
+        new("--question", "column", "The question, for a model that answers questions; \"question\" if left out."),
+        new("--context", "column", "Where its answer is looked for; \"context\" if left out."),
+        new("--max-length", "tokens", "Longest text in tokens, 8 to 512; 128 if left out."),
+        Command.Json);
+
     /// <returns>0 when every row was scored; 1 with one sentence on <paramref name="error"/> otherwise, and no file written.</returns>
     public static int Run(string[] args, TextWriter output, TextWriter error)
     {
         string? partial = null;
         try
         {
-            var options = new CommandOptions("predict", args, ["--model", "--data", "--out", "--text", "--question", "--context", "--max-length"], ["--json"]);
+            if (Command.Helps(args, output)) return 0;
+            var options = new CommandOptions(Command, args);
             var (folder, data, target) = (options.RequiredFolder("--model"), options.Required("--data"), options.RequiredTarget("--out"));
             if (!int.TryParse(options.Optional("--max-length") ?? "128", out var maxLength) || maxLength is < 8 or > 512)
                 throw new CommandException($"--max-length is \"{options.Optional("--max-length")}\"; expected a whole number from 8 to 512.");

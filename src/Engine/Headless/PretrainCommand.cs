@@ -16,7 +16,21 @@ public static class PretrainCommand
 {
     private static readonly string[] OfNew = ["--layers", "--width", "--heads", "--positions", "--vocabulary"];
 
-    private static readonly string[] Named = ["--text", "--validation", "--out", "--base", "--new", .. OfNew, "--recipe", "--steps", "--store"];
+    private static readonly Command Command = new("pretrain", "learns from plain text, with a model of a folder or a new one.",
+        new("--text", "path", "A .txt, .txt.xz, .jsonl or .jsonl.xz file, or a folder of them."),
+        new("--validation", "path", "Text that is not learned from; without it nothing is evaluated, and the last weights are the model."),
+        new("--out", "folder", "Gets best, the model, and last, from which --resume goes on; start, a new model; and texts, the text in tokens."),
+        new("--base", "folder", "A BERT, GPT-2, Llama or Qwen2 to go on with."),
+        new("--new", "family", "In place of --base: bert or gpt2, with new weights and a vocabulary learned from the text."),
+        new("--layers", "number", "Blocks of a new model; 4 if left out."),
+        new("--width", "number", "Width of a new model; 256 if left out."),
+        new("--heads", "number", "Its attention heads; 4 if left out."),
+        new("--positions", "number", "Longest text in tokens that a new model can read; the recipe's max length if left out."),
+        new("--vocabulary", "number", "Tokens that a new model knows; 8000 if left out."),
+        new("--recipe", "recipe.json", "Settings; those that it leaves out, or all without it, are one pass in batches of 64 blocks of 128 tokens."),
+        new("--steps", "number", "Optimizer steps, in place of the recipe's epochs."),
+        new("--store", "precision", "How the model is saved: float32, or bf16, which is half as large."),
+        Command.Resume, Command.Json);
 
     /// <returns>The exit code: 0, or 1 with a sentence on <paramref name="error"/>.</returns>
     public static int Run(string[] args, TextWriter output, TextWriter error, CancellationToken cancel = default)
@@ -32,7 +46,8 @@ public static class PretrainCommand
         Console.CancelKeyPress += OnInterrupt;
         try
         {
-            var options = new CommandOptions("pretrain", args, Named, ["--json", "--resume"]);
+            if (Command.Helps(args, output)) return 0;
+            var options = new CommandOptions(Command, args);
             var progress = new TrainProgress(output, options.Has("--json"));
             var recipe = TrainCommand.ReadRecipe(options.Optional("--recipe"), Pretrain.DefaultRecipe);
             var (train, validation) = (TextDocuments.Files(options.Required("--text")), options.Optional("--validation") is { } held ? TextDocuments.Files(held) : []);

@@ -15,7 +15,22 @@ namespace FineTuneStudio.Engine.Headless;
 /// </summary>
 public static class TrainCommand
 {
-    private static readonly string[] Named = ["--recipe", "--data", "--base", "--out", "--text", "--label", "--prompt", "--answer", "--question", "--context", "--answer-start", "--validation-share", "--test-share", "--test"];
+    private static readonly Command Command = new("train", "fine-tunes a model on the rows of a file.",
+        new("--recipe", "recipe.json", "Settings; those that it leaves out, or all without it, have their usual values."),
+        new("--data", "file.csv", "The rows, split into train, validation and test parts; .tsv is read with tabs."),
+        new("--base", "folder", "The model to begin with, a Hugging Face folder."),
+        new("--out", "folder", "Gets best, the trained model, and last, from which --resume goes on."),
+        new("--text", "column", "The text of a row; \"text\" if left out."),
+        new("--label", "column", "Its label; \"label\" if left out."),
+        new("--prompt", "column", "With --answer, in place of text and label: what a language model is to answer."),
+        new("--answer", "column", "The answer to a prompt, or to a question."),
+        new("--question", "column", "With --context and --answer: a question that is answered by a stretch of its context."),
+        new("--context", "column", "Where the answer is found."),
+        new("--answer-start", "column", "At which character of the context the answer begins; looked for if left out."),
+        new("--validation-share", "share", "Rows that choose the best checkpoint; 0.1 if left out."),
+        new("--test-share", "share", "Rows that are scored at the end; 0.1 if left out."),
+        new("--test", "file.csv", "The test part, in place of a share of --data."),
+        Command.Resume, Command.Json);
 
     /// <returns>0 when the model was trained and written; 1 with one sentence on <paramref name="error"/> otherwise.</returns>
     public static int Run(string[] args, TextWriter output, TextWriter error) => Run(args, output, error, CancellationToken.None);
@@ -29,7 +44,8 @@ public static class TrainCommand
         Console.CancelKeyPress += OnInterrupt;
         try
         {
-            var options = new CommandOptions("train", args, Named, ["--json", "--resume"]);
+            if (Command.Helps(args, output)) return 0;
+            var options = new CommandOptions(Command, args);
             var progress = new TrainProgress(output, options.Has("--json"));
             var recipe = ReadRecipe(options.Optional("--recipe"));
             var (job, test) = ReadJob(recipe, options);

@@ -85,6 +85,27 @@ public sealed class CommandTests : IDisposable
     }
 
     [Fact]
+    public void Every_command_says_with_help_what_it_does_and_an_option_a_line_and_knows_each()
+    {
+        (string Verb, Func<string[], TextWriter, TextWriter, int> Run)[] commands = [("train", TrainCommand.Run), ("pretrain", (a, o, e) => PretrainCommand.Run(a, o, e)), ("predict", PredictCommand.Run), ("few-shot", FewShotCommand.Run), ("doctor", DoctorCommand.Run)];
+        foreach (var (verb, run) in commands)
+        {
+            var (code, output, error) = Call(run, "--help");
+            Assert.Equal((0, ""), (code, error));
+            Assert.Matches($@"^{verb}: .+\.$", output[0]);
+            Assert.All(output[1..], line => Assert.Matches(@"^  --[a-z-]+( \S+)? {2,}\S.+\.$", line));
+            // What stands first is read first: an option that is known passes, and then the one that is not is named.
+            var (flags, valued) = (output[1..].Where(l => System.Text.RegularExpressions.Regex.IsMatch(l, "^  --[a-z-]+  ")), output[1..].Where(l => System.Text.RegularExpressions.Regex.IsMatch(l, "^  --[a-z-]+ [^ ]")));
+            Assert.Contains("  --json", flags.Select(l => l[..8]));
+            string[] all = [.. flags.Select(l => l.Trim().Split(' ')[0]), .. valued.SelectMany(l => new[] { l.Trim().Split(' ')[0], "x" }), "--nonsense"];
+            Assert.StartsWith($"{verb} does not know --nonsense; it takes ", Call(run, all).Error);
+            Assert.Equal(output, Call(run, verb, "-h", "--json").Output);
+        }
+        Assert.Contains("  --base folder             The model to begin with, a Hugging Face folder.", Call(TrainCommand.Run, "train", "--help").Output);
+        Assert.Equal(8 + 1, Call(PredictCommand.Run, "predict", "--help").Output.Length);
+    }
+
+    [Fact]
     public void Train_without_json_prints_lines_for_people_and_a_test_file_of_its_own_is_scored()
     {
         File.WriteAllLines(folder.File("test.csv"), SmallTexts.Rows(60, seed: 5).Select(r => $"{r.Text},{SmallTexts.Labels[r.Label]}").Prepend("message,kind"));
