@@ -10,8 +10,8 @@ public static class LoadMaskedLM
     private const string Decoder = "cls.predictions.decoder.", Pairs = "cls.seq_relationship.weight";
 
     /// <summary>
-    /// The folder's model in training mode, with a head for pairs where the files have one. Every backbone parameter must be there with its shape; a
-    /// head for words that the files lack, or that is of another vocabulary, is drawn anew by <paramref name="seed"/>.
+    /// The folder's model in training mode, with a head for pairs where the files have one. Every backbone parameter but the pooler must be there with its shape; a
+    /// head for words or a pooler that the files lack, or that has another shape, is drawn anew by <paramref name="seed"/>.
     /// </summary>
     /// <param name="folder">A Hugging Face model folder.</param>
     /// <param name="dropout">Probability for every dropout, in place of the folder's; null keeps them.</param>
@@ -76,14 +76,19 @@ public static class LoadMaskedLM
         CheckTied(file, entries, Decoder + "bias", "cls.predictions.bias");
 
         List<string> missing = [];
-        long backbone = 0;
+        var (backbone, matched) = (0L, 0L);
         foreach (var (name, parameter) in parameters)
         {
-            if (name.StartsWith(prefix)) backbone += parameter.numel();
-            if (entries.TryGetValue(name, out var entry) && entry.Shape.SequenceEqual(parameter.shape)) file.CopyTo(entry.Name, parameter);
+            var elements = name.StartsWith(prefix) ? parameter.numel() : 0;
+            backbone += elements;
+            if (entries.TryGetValue(name, out var entry) && entry.Shape.SequenceEqual(parameter.shape))
+            {
+                file.CopyTo(entry.Name, parameter);
+                matched += elements;
+            }
             else missing.Add(name);
         }
-        return new(backbone, backbone, missing, entries.Where(e => !parameters.ContainsKey(e.Key) && !e.Key.StartsWith(Decoder)).Select(e => e.Value.Name).Order(StringComparer.Ordinal).ToList(), []);
+        return new(backbone, matched, missing, entries.Where(e => !parameters.ContainsKey(e.Key) && !e.Key.StartsWith(Decoder)).Select(e => e.Value.Name).Order(StringComparer.Ordinal).ToList(), []);
     }
 
     /// <summary>Older files hold a tied tensor twice, which is fine where both are the same.</summary>

@@ -21,7 +21,8 @@ internal sealed class AnsweredTexts : TokenizedTexts
 
     /// <param name="ids">Prompt and answer of each row.</param>
     /// <param name="prompts">Tokens of each row that are prompt.</param>
-    public AnsweredTexts(IReadOnlyList<int[]> ids, int[] prompts, int padId) : base(ids, padId) => (this.ids, this.prompts, this.padId) = (ids, prompts, padId);
+    /// <param name="lengths">Tokens of each row, where they are known.</param>
+    public AnsweredTexts(IReadOnlyList<int[]> ids, int[] prompts, int padId, int[]? lengths = null) : base(ids, padId, lengths: lengths) => (this.ids, this.prompts, this.padId) = (ids, prompts, padId);
 
     /// <summary>Rows whose prompt lost its beginning, and rows whose answer lost its end.</summary>
     public (int Prompts, int Answers) Cut { get; private init; }
@@ -55,7 +56,7 @@ internal sealed class AnsweredTexts : TokenizedTexts
     public static int[] ShortenPrompt(int[] prompt, int length) => prompt.Length <= length ? prompt : [prompt[0], .. prompt[^(length - 1)..]];
 
     /// <summary>Tokens that a row teaches.</summary>
-    public int Learned(int row) => ids[row].Length - prompts[row];
+    public int Learned(int row) => Length(row) - prompts[row];
 
     public IReadOnlyList<int> PromptOf(int row) => new ArraySegment<int>(ids[row], 0, prompts[row]);
 

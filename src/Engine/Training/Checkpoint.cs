@@ -10,10 +10,11 @@ namespace FineTuneStudio.Engine.Training;
 /// Where a run stands, with everything that the next step depends on besides weights and optimizer. Batches and dropout
 /// follow from the recipe's seed and the step, so no generator's inner state has to be kept. The rows of a batch and of an evaluation's batch
 /// are there only where memory ran out and they became fewer than the recipe's; whether features are kept, only where the head alone trains. The precision is that of the steps; the tensors are float32.
+/// Checkpoints that are older than its fingerprint do not know with which base weights they began.
 /// </summary>
 internal sealed record RunState(int Step, int BestStep, double? BestMetric, int EvaluationsWithoutImprovement, double? FirstLoss, double? SmoothedLoss,
     string RecipeSha256, string DataSha256, string? WeightsFile = null, int? BatchSize = null, int? EvaluationRows = null, Precision Precision = Precision.Float32,
-    bool? KeepsFeatures = null, double? BestLoss = null)
+    bool? KeepsFeatures = null, double? BestLoss = null, string? BaseSha256 = null)
 {
     /// <summary>
     /// Whether an evaluation is better than the best so far: its metric is, or is the same at a lower validation loss, so that a run
@@ -68,14 +69,16 @@ internal static class Checkpoint
     }
 
     /// <summary>Puts weights and the optimizer's state back and returns the state.</summary>
-    /// <exception cref="TrainingException">The checkpoint belongs to another recipe or other data, or is broken.</exception>
-    public static RunState Load(string folder, RecipeOptimizer optimizer, string recipeSha256, string dataSha256)
+    /// <param name="begun">The state at the beginning of the run that is to go on.</param>
+    /// <exception cref="TrainingException">The checkpoint belongs to another recipe, other data or another base model, or is broken.</exception>
+    public static RunState Load(string folder, RecipeOptimizer optimizer, RunState begun)
     {
         try
         {
             var state = JsonSerializer.Deserialize<RunState>(File.ReadAllText(Path.Combine(folder, StateFile))) ?? throw new JsonException("state.json is empty");
-            if (state.RecipeSha256 != recipeSha256) throw new TrainingException("The last checkpoint was made with another recipe, so the run cannot go on from it; start the run anew.");
-            if (state.DataSha256 != dataSha256) throw new TrainingException("The last checkpoint was made with other train or validation rows, so the run cannot go on from it; start the run anew.");
+            if (state.RecipeSha256 != begun.RecipeSha256) throw new TrainingException("The last checkpoint was made with another recipe, so the run cannot go on from it; start the run anew.");
+            if (state.DataSha256 != begun.DataSha256) throw new TrainingException("The last checkpoint was made with other train or validation rows, so the run cannot go on from it; start the run anew.");
+            if ((state.BaseSha256 ?? begun.BaseSha256) != begun.BaseSha256) throw new TrainingException("The last checkpoint began with other weights of the base model, so the run cannot go on from it; name the base model that it began with, or start the run anew.");
             using var file = SafetensorsFile.Open(Path.Combine(folder, Path.GetFileName(state.WeightsFile!)));
             void Read(string name, Tensor target)
             {
@@ -92,7 +95,7 @@ internal static class Checkpoint
                 optimizer.Restore(i, steps[i]);
                 if (steps[i] > 0) foreach (var (prefix, tensor) in optimizer.StateOf(i)) Read(prefix + trained[i].Name, tensor);
             }
-            return state;
+            return state with { BaseSha256 = begun.BaseSha256 };
         }
         catch (Exception broken) when (broken is JsonException or IOException or WeightFileException or ArgumentNullException or KeyNotFoundException or FormatException or OverflowException)
         {

@@ -24,8 +24,9 @@ public static class FineTune
     public static FineTuneResult Run(FineTuneJob job, Action<TrainingEvent> report, Func<StopRequest> stop, CancellationToken cancel, bool resume = false)
     {
         Check(job);
-        using var loop = new TrainingLoop(new(job.Recipe, TrainingPlan.For(job.Recipe, job.Train.Count, job.Steps), job.OutputFolder,
-            () => Objective.For(job.Task, job.Recipe, job.BaseFolder, job.Labels), objective => Texts(job, objective, report, cancel), DataSha256(job), job.MostFeatureBytes, job.Saves), report, stop, cancel);
+        using var objective = Objective.For(job.Task, job.Recipe, job.BaseFolder, job.Labels);
+        using var loop = new TrainingLoop(new(job.Recipe, TrainingPlan.For(job.Recipe, job.Train.Count, job.Steps), job.OutputFolder, job.BaseFolder, objective,
+            () => Texts(job, objective, report, cancel), DataSha256(job), job.MostFeatureBytes, job.Saves), report, stop, cancel);
         return loop.Run(resume);
     }
 

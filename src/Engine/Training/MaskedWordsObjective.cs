@@ -66,7 +66,12 @@ internal sealed class MaskedWordsObjective : Objective
 
     public override WeightReport Weights { get; }
 
-    public override string HeadSaid => $"all of it trains, {(Weights.Missing.Any(n => n.StartsWith("cls.")) ? $"and the head for words starts at random with seed {recipe.Seed}" : "with its head for words")}{(model.HasNextSentence ? " and one for whether two texts follow each other" : "")}.";
+    public override string HeadSaid => $"all of it trains, with its head for words{(model.HasNextSentence ? " and one for whether two texts follow each other" : "")}.{(New is { Count: > 0 } parts ? $" New, at random with seed {recipe.Seed}: {string.Join(", ", parts)}." : "")}";
+
+    /// <summary>What the files lack, each part as a whole or by the names of what is missing of it.</summary>
+    private IReadOnlyList<string> New => [.. new[] { ("cls.predictions.", "the head for words"), (model.Config.Prefix + "pooler.", "the pooler that the head for pairs reads"), ("cls.seq_relationship.", "the head for pairs") }
+        .Select(part => (Said: part.Item2, Of: model.named_parameters().Count(p => p.name.StartsWith(part.Item1)), Lacks: Weights.Missing.Where(n => n.StartsWith(part.Item1)).ToList()))
+        .Where(part => part.Lacks.Count > 0).Select(part => part.Lacks.Count == part.Of ? part.Said : string.Join(", ", part.Lacks))];
 
     public override int Layers => model.Config.Layers;
 

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.IO.MemoryMappedFiles;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
+using System.Text.RegularExpressions;
 using FineTuneStudio.Engine.Text;
 
 namespace FineTuneStudio.Engine.Training;
@@ -11,7 +12,7 @@ namespace FineTuneStudio.Engine.Training;
 /// is mapped and not loaded, is named after the text and the tokenizer that made it, and is made once for both: so a resumed run reads
 /// what it read before. Safe to read from several threads.
 /// </summary>
-internal sealed unsafe class PackedIds : IDisposable
+internal sealed unsafe partial class PackedIds : IDisposable
 {
     /// <summary>Ahead of the ids: what the file is, bytes of an id, documents, tokens, and the key; all little-endian.</summary>
     private const int HeaderLength = 64;
@@ -66,6 +67,35 @@ internal sealed unsafe class PackedIds : IDisposable
             header = ReadHeader(path, key)!;
         }
         return new(path, header);
+    }
+
+    /// <summary>
+    /// Deletes from a folder what was packed of other texts, and what a killed process left half written. Nothing else in it is touched, nor
+    /// what another process has open.
+    /// </summary>
+    /// <param name="kept">The <see cref="Sha256"/> of what stays.</param>
+    public static void DeleteOthers(string folder, IReadOnlyCollection<string> kept)
+    {
+        foreach (var path in Directory.GetFiles(folder).Where(file => Name.Match(Path.GetFileName(file)) is { Success: true } name && !kept.Contains(name.Groups["key"].Value)))
+            try
+            {
+                if (path.EndsWith(".ids") && !IsPacked(path)) continue;
+                new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.None, 1, FileOptions.DeleteOnClose).Dispose();
+            }
+            catch (Exception held) when (held is IOException or UnauthorizedAccessException)
+            {
+            }
+    }
+
+    [GeneratedRegex(@"^(?<key>[0-9a-f]{64})\.ids(\.partial)?$")]
+    private static partial Regex Name { get; }
+
+    /// <summary>Whether it begins as packed ids do, of any version of the form.</summary>
+    private static bool IsPacked(string path)
+    {
+        using var stream = File.OpenRead(path);
+        var begin = new byte[6];
+        return stream.ReadAtLeast(begin, 6, throwOnEndOfStream: false) == 6 && begin.AsSpan().SequenceEqual(Magic[..6]);
     }
 
     /// <summary>How many blocks of a length there are; what is left at the end is in none.</summary>

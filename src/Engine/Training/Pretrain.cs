@@ -12,7 +12,7 @@ namespace FineTuneStudio.Engine.Training;
 /// <param name="BaseFolder">A BERT, which learns to fill in masked words, or a GPT-2, Llama or Qwen2, which learns to foresee the next token. For new weights see <see cref="NewModelFolder"/>.</param>
 /// <param name="Train">Text files as <see cref="TextDocuments"/> reads them; their order counts.</param>
 /// <param name="Validation">Text files that are not learned from; empty where the recipe has no evaluations.</param>
-/// <param name="CacheFolder">Where texts are kept as token ids; other runs may use it too.</param>
+/// <param name="CacheFolder">Where texts are kept as token ids. Other runs may use it too, unless it lies in the output folder: then it is this run's own, and what is kept there of other texts is deleted.</param>
 /// <param name="Steps">As in <see cref="TrainingPlan.For"/>.</param>
 /// <param name="Stored">In which numbers the best model is saved, half as large in bf16; null is float32 for masked words and the base's own types for the next token.</param>
 public sealed record PretrainJob(RunRecipe Recipe, string BaseFolder, IReadOnlyList<string> Train, IReadOnlyList<string> Validation, string OutputFolder, string CacheFolder, int? Steps = null, Precision? Stored = null);
@@ -27,6 +27,9 @@ public static class Pretrain
     /// <summary>Settings of a recipe that speak of answers, labels or parts of a model.</summary>
     private static readonly string[] Unread = [nameof(RunRecipe.TrainableLayers), nameof(RunRecipe.LabelSmoothing), nameof(RunRecipe.ClassWeights), nameof(RunRecipe.FocalGamma), nameof(RunRecipe.RegressionLoss),
         nameof(RunRecipe.UnfreezeEpochs), nameof(RunRecipe.PromptFormat), nameof(RunRecipe.Packing)];
+
+    /// <summary>Train blocks that an evaluation measures at most: validation text is often long, and as much train text again would double the evaluation's time.</summary>
+    internal const int MostSampled = 512;
 
     /// <summary>Usual settings for a small model: one pass, blocks of 128 tokens, no dropout because no text is seen twice.</summary>
     public static RunRecipe DefaultRecipe { get; } = new()
@@ -63,16 +66,26 @@ public static class Pretrain
             var (trainTexts, validationTexts) = (Texts(train, "train"), validation is null ? causal ? new AnsweredTexts([], [], 0) : new TokenizedTexts([], 0) : Texts(validation, "validation"));
             objective.WithCheckpoints(job.Recipe);
             report(new LogLine(string.Create(CultureInfo.InvariantCulture, $"{train.Documents:N0} train documents are {train.Tokens:N0} tokens, read in {trainTexts.Count:N0} blocks of {length}; {validation?.Documents ?? 0:N0} validation documents are {validationTexts.Count:N0} blocks.")));
-            using var loop = new TrainingLoop(new(job.Recipe, TrainingPlan.For(job.Recipe, trainTexts.Count, job.Steps), job.OutputFolder, () => objective, _ => (trainTexts, validationTexts),
-                Sha256($"{train.Sha256} {validation?.Sha256}")) { RecipeSha256 = Sha256($"{job.Recipe.Sha256()} {job.Steps} {stored}") }, report, stop, cancel);
-            return loop.Run(resume);
+            using var loop = new TrainingLoop(new(job.Recipe, TrainingPlan.For(job.Recipe, trainTexts.Count, job.Steps), job.OutputFolder, job.BaseFolder, objective, () => (trainTexts, validationTexts),
+                Sha256($"{train.Sha256} {validation?.Sha256}")) { RecipeSha256 = Sha256($"{job.Recipe.Sha256()} {job.Steps} {stored}"), MostSampled = MostSampled }, report, stop, cancel);
+            // A run that goes on may yet be refused, and then its checkpoint's texts are still wanted.
+            if (!resume) KeepOnlyPacked();
+            var result = loop.Run(resume);
+            KeepOnlyPacked();
+            return result;
+
+            void KeepOnlyPacked()
+            {
+                if (IsWithin(job.OutputFolder, job.CacheFolder)) PackedIds.DeleteOthers(job.CacheFolder, [train.Sha256, .. validation is null ? Array.Empty<string>() : [validation.Sha256]]);
+            }
 
             TokenizedTexts Texts(PackedIds packed, string part)
             {
                 var blocks = new PackedBlocks(packed, length);
                 if (blocks.Count == 0) throw new TrainingException($"The {part} text has {packed.Tokens} tokens, which is less than one block of {length}; give more text, or set max length to fewer tokens.");
                 // Nothing comes before a block's first token that would foretell it.
-                return causal ? new AnsweredTexts(blocks, [.. Enumerable.Repeat(1, blocks.Count)], 0) : new TokenizedTexts(blocks, 0);
+                int[] lengths = [.. Enumerable.Repeat(length, blocks.Count)];
+                return causal ? new AnsweredTexts(blocks, [.. Enumerable.Repeat(1, blocks.Count)], 0, lengths) : new TokenizedTexts(blocks, 0, lengths: lengths);
             }
         }
         finally
@@ -101,6 +114,8 @@ public static class Pretrain
         if (MixedPrecision.Problem(job.Recipe) is { } unsupported) throw new TrainingException(unsupported);
         if (job.Recipe.EvaluationsPerEpoch > 0 && job.Validation.Count == 0) throw new TrainingException("There is no validation text to evaluate on; give some that is not learned from, or set evaluations per epoch to 0.");
     }
+
+    private static bool IsWithin(string folder, string inner) => Path.GetFullPath(inner).StartsWith(Path.GetFullPath(folder).TrimEnd(Path.DirectorySeparatorChar) + Path.DirectorySeparatorChar, StringComparison.Ordinal);
 
     private static bool IsSame(string one, string other) => Path.GetFullPath(one) == Path.GetFullPath(other)
         || new FileInfo(one).Length == new FileInfo(other).Length && PackedIds.Hash(one, default).AsSpan().SequenceEqual(PackedIds.Hash(other, default));

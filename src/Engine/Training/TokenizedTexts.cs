@@ -11,17 +11,20 @@ namespace FineTuneStudio.Engine.Training;
 /// <param name="ids">Token ids of each text, cut and with its special tokens.</param>
 /// <param name="padId">Fills the shorter rows of a batch.</param>
 /// <param name="types">0 for tokens of a row's first text and 1 for those of its second; null where no row has a second.</param>
-internal class TokenizedTexts(IReadOnlyList<int[]> ids, int padId, int[][]? types = null)
+/// <param name="lengths">Tokens of each row, where they are known and reading the row for them costs something.</param>
+internal class TokenizedTexts(IReadOnlyList<int[]> ids, int padId, int[][]? types = null, int[]? lengths = null)
 {
+    private readonly int[] lengths = lengths ?? [.. ids.Select(row => row.Length)];
+
     /// <summary>Rows are shuffled first and sorted by length only within this many batches, so batches still differ from epoch to epoch.</summary>
     private const int BatchesSortedTogether = 50;
 
     public int Count => ids.Count;
 
     /// <summary>Tokens of a row.</summary>
-    public int Length(int row) => ids[row].Length;
+    public int Length(int row) => lengths[row];
 
-    public IEnumerable<int> Lengths => ids.Select(row => row.Length);
+    public IReadOnlyList<int> Lengths => lengths;
 
     /// <summary>Token ids of a row.</summary>
     public int[] Ids(int row) => ids[row];
@@ -42,7 +45,7 @@ internal class TokenizedTexts(IReadOnlyList<int[]> ids, int padId, int[][]? type
     }
 
     /// <summary>Rows of each batch of one epoch; the same seed and epoch give the same batches.</summary>
-    public IReadOnlyList<int[]> TrainBatches(int batchSize, int seed, int epoch) => TrainBatches([.. ids.Select(row => row.Length)], batchSize, seed, epoch);
+    public IReadOnlyList<int[]> TrainBatches(int batchSize, int seed, int epoch) => TrainBatches(lengths, batchSize, seed, epoch);
 
     /// <summary>The same of rows whose lengths alone are known.</summary>
     public static IReadOnlyList<int[]> TrainBatches(IReadOnlyList<int> lengths, int batchSize, int seed, int epoch)
@@ -58,7 +61,7 @@ internal class TokenizedTexts(IReadOnlyList<int[]> ids, int padId, int[][]? type
 
     /// <summary>The given rows, or all, in batches by length; evaluation needs no order.</summary>
     public IEnumerable<int[]> BatchesByLength(int batchSize, IEnumerable<int>? rows = null) =>
-        (rows ?? Enumerable.Range(0, Count)).OrderByDescending(row => ids[row].Length).Chunk(batchSize);
+        (rows ?? Enumerable.Range(0, Count)).OrderByDescending(row => lengths[row]).Chunk(batchSize);
 
     /// <summary>Ids int64 [rows, longest], and the mask int64 of the same shape or null where nothing is padded.</summary>
     public (Tensor Ids, Tensor? Mask) Batch(int[] rows)

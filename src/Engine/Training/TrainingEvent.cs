@@ -14,8 +14,8 @@ public sealed record WeightsLoaded(WeightReport Report, long TrainableParameters
 public sealed record StepDone(int Step, int TotalSteps, double Epoch, double TrainLoss, double LearningRate, double GradientNorm,
     double ExamplesPerSecond, long MemoryBytes, double SecondsLeft) : TrainingEvent;
 
-/// <summary>One evaluation on all validation rows and on a fixed sample of train rows of at most the same size, both without
-/// dropout. <paramref name="Scores"/> are the task's metrics on the validation rows; <paramref name="TrainSampleMetric"/> is the
+/// <summary>One evaluation on all validation rows and on a fixed sample of train rows of at most the same size (of 512 blocks at most in
+/// pretraining), drawn once by the recipe's seed; both without dropout. <paramref name="Scores"/> are the task's metrics on the validation rows; <paramref name="TrainSampleMetric"/> is the
 /// recipe's metric on the sample.</summary>
 public sealed record EvaluationDone(int Step, double Epoch, double ValidationLoss, IReadOnlyDictionary<Metric, double> Scores,
     double TrainSampleLoss, double TrainSampleMetric, bool IsBest) : TrainingEvent

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using FineTuneStudio.Engine.Metrics;
+using FineTuneStudio.Engine.Weights;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -10,15 +11,19 @@ namespace FineTuneStudio.Engine.Training;
 /// <param name="Recipe">Valid.</param>
 /// <param name="Plan">The steps of the recipe on the train texts.</param>
 /// <param name="OutputFolder">Gets best, a complete Hugging Face folder, and last, from which the run can go on.</param>
-/// <param name="Objective">Loads the model; called once.</param>
+/// <param name="BaseFolder">Where the objective's model comes from: a checkpoint that began with other weights is refused.</param>
+/// <param name="Objective">Whoever made it frees it, after the loop.</param>
 /// <param name="Texts">Train and validation texts as the objective reads them, with what it says of them in the log; called once.</param>
 /// <param name="DataSha256">Of the texts and what they teach: a checkpoint of other data is refused.</param>
 /// <param name="MostFeatureBytes">As in <see cref="FineTuneJob"/>, as is <paramref name="Saves"/>.</param>
-internal sealed record LoopWork(RunRecipe Recipe, TrainingPlan Plan, string OutputFolder, Func<Objective> Objective,
-    Func<Objective, (TokenizedTexts Train, TokenizedTexts Validation)> Texts, string DataSha256, long? MostFeatureBytes = null, bool Saves = true)
+internal sealed record LoopWork(RunRecipe Recipe, TrainingPlan Plan, string OutputFolder, string BaseFolder, Objective Objective,
+    Func<(TokenizedTexts Train, TokenizedTexts Validation)> Texts, string DataSha256, long? MostFeatureBytes = null, bool Saves = true)
 {
     /// <summary>Of all settings: a checkpoint of others is refused.</summary>
     public string RecipeSha256 { get; init; } = Recipe.Sha256();
+
+    /// <summary>Train rows that an evaluation measures at most, beside all validation rows; never more than those.</summary>
+    public int MostSampled { get; init; } = int.MaxValue;
 }
 
 /// <summary>The training loop: steps, evaluations and checkpoints. Where its texts come from is said by <see cref="FineTune"/> and <see cref="Pretrain"/>, what is learned by <see cref="Training.Objective"/>.</summary>
@@ -45,20 +50,21 @@ internal sealed class TrainingLoop : IDisposable
         (this.work, recipe, plan, this.report, this.stop, this.cancel) = (work, work.Recipe, work.Plan, report, stop, cancel);
         try
         {
-            objective = work.Objective();
+            objective = work.Objective;
             objective.Say = line => report(new LogLine(line));
             optimizer = RecipeOptimizer.For(objective.Trained, recipe);
             report(new WeightsLoaded(objective.Weights, optimizer.Parameters.Sum(p => p.Parameter.numel()), objective.TotalParameters));
-            report(new LogLine($"{objective.Weights.BackboneShare:P0} of the backbone came from the file; {objective.HeadSaid}"));
+            // Rounded down, so that not all of it is said where a part is new.
+            report(new LogLine($"{Math.Floor(100 * objective.Weights.BackboneShare)} % of the backbone came from the file; {objective.HeadSaid}"));
             if (objective.MethodSaid is { } method) report(new LogLine(method));
             if (recipe.Precision == Precision.Bf16) report(new LogLine("Matrix products run in bfloat16; weights, losses, gradients and the optimizer stay float32."));
 
-            (train, validation) = work.Texts(objective);
+            (train, validation) = work.Texts();
             objective.Prepare(train);
             var rows = Enumerable.Range(0, train.Count).ToArray();
             new Random(recipe.Seed).Shuffle(rows);
-            trainSample = rows[..Math.Min(validation.Count, train.Count)];
-            state = new(0, 0, null, 0, null, null, work.RecipeSha256, work.DataSha256, Precision: recipe.Precision);
+            trainSample = rows[..Math.Min(work.MostSampled, Math.Min(validation.Count, train.Count))];
+            state = new(0, 0, null, 0, null, null, work.RecipeSha256, work.DataSha256, Precision: recipe.Precision, BaseSha256: work.Saves ? ModelWeights.Sha256(work.BaseFolder) : null);
         }
         catch
         {
@@ -75,7 +81,7 @@ internal sealed class TrainingLoop : IDisposable
     {
         if (resume && work.Saves && Checkpoint.Exists(Last))
         {
-            state = Checkpoint.Load(Last, optimizer, state.RecipeSha256, state.DataSha256);
+            state = Checkpoint.Load(Last, optimizer, state);
             report(new LogLine($"Going on after step {state.Step} of {plan.TotalSteps}."));
         }
         else if (work.Saves)
@@ -355,11 +361,7 @@ internal sealed class TrainingLoop : IDisposable
     }
 
     /// <summary>Also of a loop that failed halfway through its making.</summary>
-    public void Dispose()
-    {
-        optimizer?.Dispose();
-        objective?.Dispose();
-    }
+    public void Dispose() => optimizer?.Dispose();
 
     private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 

@@ -58,6 +58,38 @@ public sealed class PackedIdsTests : IDisposable
     }
 
     [Fact]
+    public void Only_what_was_packed_here_is_deleted_and_nothing_that_is_open()
+    {
+        using var kept = Packed(Text("a.txt", Documents(20)));
+        using (Packed(Text("b.txt", Documents(21)))) PackedIds.DeleteOthers(Cache, [kept.Sha256]);
+        Assert.Equal(2, Directory.GetFiles(Cache).Length);
+        string[] foreign = ["notes.ids", $"{new string('a', 64)}.ids", $"{new string('a', 64)}.txt", $"{new string('b', 63)}.ids.partial"];
+        foreach (var name in foreign) File.WriteAllText(Path.Combine(Cache, name), "not packed here");
+        File.WriteAllText(Path.Combine(Cache, $"{new string('c', 64)}.ids.partial"), "");
+        PackedIds.DeleteOthers(Cache, [kept.Sha256]);
+        Assert.Equal(foreign.Append(kept.Sha256 + ".ids").Order(StringComparer.Ordinal), Directory.GetFiles(Cache).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+    }
+
+    [Fact]
+    public void Batches_are_made_without_reading_a_block()
+    {
+        var lengths = Enumerable.Repeat(10, 300).ToArray();
+        foreach (var texts in new[] { new TokenizedTexts(new Unread(lengths.Length), 0, lengths: lengths), new AnsweredTexts(new Unread(lengths.Length), lengths, 0, lengths) })
+            Assert.Equal((lengths.Length, lengths.Length, lengths.Length), (texts.TrainBatches(4, 1, 0).Sum(b => b.Length), texts.BatchesByLength(4).Sum(b => b.Length), texts.Lengths.Count));
+    }
+
+    private sealed class Unread(int count) : IReadOnlyList<int[]>
+    {
+        public int Count => count;
+
+        public int[] this[int index] => throw new InvalidOperationException("read");
+
+        public IEnumerator<int[]> GetEnumerator() => throw new InvalidOperationException("read");
+
+        System.Collections.IEnumerator System.Collections.IEnumerable.GetEnumerator() => GetEnumerator();
+    }
+
+    [Fact]
     public void A_file_that_was_cut_short_is_made_again()
     {
         var file = Text("a.txt", Documents(20));

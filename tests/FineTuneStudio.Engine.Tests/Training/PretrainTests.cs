@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using FineTuneStudio.Engine.Metrics;
 using FineTuneStudio.Engine.Models;
 using FineTuneStudio.Engine.Text;
@@ -103,6 +104,93 @@ public sealed class PretrainTests : IDisposable
     }
 
     [Fact]
+    public void A_run_goes_on_only_from_the_weights_that_it_began_with()
+    {
+        var (start, output) = (NewModel("bert"), folder.File("out"));
+        Run(Job(start, steps: 2));
+        var other = folder.File("other");
+        NewModelFolder.Bert(other, TrainVocabulary.WordPiece(Messages, 500), Shape, seed: 2);
+        Assert.Equal("The last checkpoint began with other weights of the base model, so the run cannot go on from it; name the base model that it began with, or start the run anew.",
+            Assert.Throws<TrainingException>(() => Run(Job(other, steps: 2), resume: true)).Message);
+        Assert.Equal(2, Run(Job(start, steps: 2), resume: true).Result.StepsDone);
+
+        // A checkpoint from before this was kept goes on, and knows it from then on.
+        var state = Path.Combine(output, "last", "state.json");
+        var json = JsonNode.Parse(File.ReadAllText(state))!.AsObject();
+        Assert.Equal(ModelWeights.Sha256(start), json["BaseSha256"]!.GetValue<string>());
+        json.Remove("BaseSha256");
+        File.WriteAllText(state, json.ToJsonString());
+        Run(Job(start, steps: 2), resume: true);
+        Assert.Equal(ModelWeights.Sha256(start), JsonNode.Parse(File.ReadAllText(state))!["BaseSha256"]!.GetValue<string>());
+    }
+
+    [Fact]
+    public void What_was_packed_of_other_texts_is_deleted_from_the_runs_own_folder_and_from_no_other()
+    {
+        var texts = folder.File("out/texts");
+        var job = Job(NewModel("gpt2"), steps: 1) with { CacheFolder = texts };
+        Run(job);
+        var first = Directory.GetFiles(texts);
+        Assert.Equal(2, first.Length);
+        var changed = job with { Train = [Text("more.txt", Messages.Take(700))] };
+        Assert.Contains("other train or validation rows", Assert.Throws<TrainingException>(() => Run(changed, resume: true)).Message);
+        Assert.All(first, file => Assert.True(File.Exists(file)));
+
+        Run(changed);
+        var second = Directory.GetFiles(texts);
+        Assert.Equal(2, second.Length);
+        // The held-out text is the same.
+        Assert.Single(second.Intersect(first));
+        Run(changed, resume: true);
+        Assert.Equal(second.Order(), Directory.GetFiles(texts).Order());
+
+        foreach (var shared in new[] { job, changed }) Run(shared with { CacheFolder = folder.File("texts") });
+        Assert.Equal(3, Directory.GetFiles(folder.File("texts")).Length);
+    }
+
+    [Fact]
+    public void A_pooler_that_the_file_lacks_is_said_to_be_new()
+    {
+        var start = NewModel("bert");
+        var weights = Path.Combine(start, "model.safetensors");
+        File.Move(weights, folder.File("whole"));
+        using (var whole = SafetensorsFile.Open(folder.File("whole")))
+            SafetensorsWriter.Write(weights, whole.Entries.Values.Where(e => !e.Name.Contains("pooler") && e.Name != "cls.seq_relationship.bias")
+                .Select(e => (e.Name, e.Dtype, e.Shape, (Func<ReadOnlyMemory<byte>>)(() => whole.Bytes(e.Name).ToArray()))), whole.Metadata);
+        var events = Run(Job(start, recipe: Recipe with { EvaluationsPerEpoch = 0 }, steps: 1)).Events;
+        var report = events.OfType<WeightsLoaded>().Single().Report;
+        Assert.Equal(32 * 32 + 32, report.BackboneElements - report.MatchedBackboneElements);
+        Assert.Contains(events.OfType<LogLine>(), l => l.Text == "97 % of the backbone came from the file; all of it trains, with its head for words and one for whether two texts follow each other. New, at random with seed 1: the pooler that the head for pairs reads, cls.seq_relationship.bias.");
+    }
+
+    [Fact]
+    public void An_evaluation_measures_all_validation_blocks_and_at_most_512_train_blocks()
+    {
+        var recipe = Recipe with { MaxLength = 16, EvaluationsPerEpoch = 1 };
+        var job = Job(NewModel("bert"), recipe: recipe, steps: 1);
+        var (result, events) = Run(job);
+        using var objective = new MaskedWordsObjective(recipe, result.BestFolder!);
+        objective.Model.eval();
+        using var scope = NewDisposeScope();
+        using var still = no_grad();
+        (int Blocks, double Loss) Measured(IReadOnlyList<string> files, int most)
+        {
+            using var packed = PackedIds.Open(files, job.BaseFolder, objective.EndId, special: false, job.CacheFolder);
+            var texts = new TokenizedTexts(new PackedBlocks(packed, objective.BlockLength), 0);
+            var rows = texts.AllRows;
+            new Random(recipe.Seed).Shuffle(rows);
+            return (texts.Count, objective.Measure(texts, texts.BatchesByLength(64, rows[..Math.Min(most, rows.Length)])).Loss);
+        }
+        var (validation, train) = (Measured(job.Validation, int.MaxValue), Measured(job.Train, 512));
+        // Before there was a bound, the sample had as many blocks as the validation text.
+        Assert.InRange(validation.Blocks, 513, train.Blocks - 1);
+        var evaluation = events.OfType<EvaluationDone>().Single();
+        Assert.Equal(validation.Loss, evaluation.ValidationLoss, 5);
+        Assert.Equal(train.Loss, evaluation.TrainSampleLoss, 5);
+        Assert.NotEqual(Measured(job.Train, validation.Blocks).Loss, evaluation.TrainSampleLoss, 5);
+    }
+
+    [Fact]
     public void Half_of_the_rows_pair_their_first_half_with_the_second_of_another_block_and_say_so()
     {
         using var objective = new MaskedWordsObjective(Recipe, NewModel("bert"));
@@ -176,7 +264,7 @@ public sealed class PretrainTests : IDisposable
     public void A_model_of_a_folder_goes_on_from_its_weights_and_keeps_the_pooler_that_masked_words_do_not_use()
     {
         var (result, events) = Run(Job(Repository.PracticeModel, steps: 4));
-        Assert.Contains(events.OfType<LogLine>(), l => l.Text == "100 % of the backbone came from the file; all of it trains, and the head for words starts at random with seed 1.");
+        Assert.Contains(events.OfType<LogLine>(), l => l.Text == "100 % of the backbone came from the file; all of it trains, with its head for words. New, at random with seed 1: the head for words.");
         var config = JsonDocument.Parse(File.ReadAllText(Path.Combine(result.BestFolder!, "config.json"))).RootElement;
         Assert.Equal("BertForMaskedLM", config.GetProperty("architectures")[0].GetString());
         Assert.False(config.TryGetProperty("id2label", out _));
