@@ -26,9 +26,19 @@ static class MeasurePretraining
             Console.Error.WriteLine("Name a text with --text: a file or a folder, as ./studio pretrain reads it.");
             return 2;
         }
-        bool causal = Option("--family") == "gpt2";
-        (int layers, int width, int heads, int tokens) = (Number("--layers", 4), Number("--width", 256), Number("--heads", 4), Number("--tokens", causal ? 256 : 128));
-        (int batch, int steps, int rounds) = (Number("--batch", 8192 / tokens), Number("--steps", 15), Number("--rounds", 3));
+        string[] families = Option("--family") is { } one ? [one] : ["bert", "gpt2"];
+        if (families.Except(["bert", "gpt2"]).FirstOrDefault() is { } unknown)
+        {
+            Console.Error.WriteLine($"--family is {unknown}; expected bert or gpt2, or leave it out for both.");
+            return 2;
+        }
+        return families.Select(family => Measure(text, family == "gpt2", Number)).FirstOrDefault(code => code != 0);
+    }
+
+    static int Measure(string text, bool causal, Func<string, int, int> number)
+    {
+        (int layers, int width, int heads, int tokens) = (number("--layers", 4), number("--width", 256), number("--heads", 4), number("--tokens", causal ? 256 : 128));
+        (int batch, int steps, int rounds) = (number("--batch", 8192 / tokens), number("--steps", 15), number("--rounds", 3));
 
         string folder = Directory.CreateTempSubdirectory("fts-pretraining-").FullName;
         try
@@ -42,7 +52,7 @@ static class MeasurePretraining
             PretrainJob job = new(Pretrain.DefaultRecipe with { BatchSize = batch, MaxLength = tokens, EvaluationsPerEpoch = 0 }, start, files, [], Path.Combine(folder, "out"), Path.Combine(folder, "texts"), steps);
             Console.WriteLine($"{(causal ? "GPT-2" : "BERT")} of {layers} blocks, width {width}, {vocabulary.Tokens.Count} tokens in the vocabulary; batch {batch}, {tokens} tokens, {steps} steps of which {Warming} do not count; load {File.ReadAllText("/proc/loadavg").Split(' ')[0]}");
 
-            string[] theirs = causal ? ["gpt2"] : ["bert", "bert-all"];
+            string[] theirs = causal ? ["gpt2", "gpt2-all"] : ["bert", "bert-all"];
             List<double> ours = [];
             Dictionary<string, List<double>> others = theirs.ToDictionary(t => t, _ => new List<double>());
             for (int round = 0; round < rounds; round++)

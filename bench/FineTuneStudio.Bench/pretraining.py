@@ -2,8 +2,9 @@
 
     python3 pretraining.py FAMILY LAYERS WIDTH HEADS VOCABULARY BATCH TOKENS STEPS
 
-FAMILY is bert, bert-all (words compared at every token, as Hugging Face's BertForMaskedLM does) or gpt2. Float32, no dropout, AdamW, gradients
-clipped at 1, a linear schedule. Prints one JSON object: the seconds of each step and its loss.
+FAMILY is bert, bert-all (words compared at every token, as Hugging Face's BertForMaskedLM does), gpt2, or gpt2-all (scores of the last token too,
+and then a copy without them, as Hugging Face's GPT2LMHeadModel does). Float32, no dropout, AdamW, gradients clipped at 1, a linear schedule.
+Prints one JSON object: the seconds of each step and its loss.
 """
 import json
 import math
@@ -17,7 +18,8 @@ from torch import nn
 
 family, numbers = sys.argv[1], [int(a) for a in sys.argv[2:]]
 layers, width, heads, vocabulary, batch, tokens, steps = numbers
-causal, eps = family == "gpt2", 1e-5 if family == "gpt2" else 1e-12
+causal = family.startswith("gpt2")
+eps = 1e-5 if causal else 1e-12
 torch.manual_seed(1)
 torch.set_num_threads(len(os.sched_getaffinity(0)))
 
@@ -25,16 +27,19 @@ torch.set_num_threads(len(os.sched_getaffinity(0)))
 class Attention(nn.Module):
     def __init__(self):
         super().__init__()
-        self.query, self.key, self.value, self.out = (nn.Linear(width, width) for _ in range(4))
+        # GPT-2 makes all three of a token in one product.
+        self.three = nn.ModuleList([nn.Linear(width, 3 * width)] if causal else [nn.Linear(width, width) for _ in range(3)])
+        self.out = nn.Linear(width, width)
 
     def forward(self, x, mask):
         def split(t):
             return t.view(t.shape[0], t.shape[1], heads, -1).transpose(1, 2)
 
-        scores = split(self.query(x)) @ split(self.key(x)).transpose(-2, -1) / math.sqrt(width // heads)
+        query, key, value = self.three[0](x).split(width, dim=2) if causal else [made(x) for made in self.three]
+        scores = split(query) @ split(key).transpose(-2, -1) / math.sqrt(width // heads)
         if mask is not None:
             scores = scores + mask
-        return self.out((scores.softmax(-1) @ split(self.value(x))).transpose(1, 2).reshape(x.shape))
+        return self.out((scores.softmax(-1) @ split(value)).transpose(1, 2).reshape(x.shape))
 
 
 class Block(nn.Module):
@@ -76,6 +81,9 @@ class Model(nn.Module):
 
     def loss(self, ids, types, mask, positions, targets, follows, weights):
         x = self(ids, types, mask)
+        if family == "gpt2-all":
+            scores = F.linear(x, self.words.weight)
+            return F.cross_entropy(scores[:, :-1].contiguous().view(-1, vocabulary), ids[:, 1:].contiguous().view(-1))
         if causal:
             return F.cross_entropy(F.linear(x[:, :-1], self.words.weight).reshape(-1, vocabulary), ids[:, 1:].reshape(-1))
         flat = x.reshape(-1, width)
