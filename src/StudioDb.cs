@@ -3,6 +3,7 @@ using FineTuneStudio.BaseModels;
 using FineTuneStudio.Checklists;
 using FineTuneStudio.Datasets;
 using FineTuneStudio.FewShot;
+using FineTuneStudio.Pretraining;
 using FineTuneStudio.Projects;
 using FineTuneStudio.Reports;
 using FineTuneStudio.Review;
@@ -31,10 +32,13 @@ public sealed class StudioDb(DbContextOptions<StudioDb> options) : IdentityUserC
     public DbSet<SplitRow> SplitRows => Set<SplitRow>();
     public DbSet<BaseModel> BaseModels => Set<BaseModel>();
     public DbSet<HubImport> HubImports => Set<HubImport>();
+    public DbSet<TrainingRun> TrainingRuns => Set<TrainingRun>();
     public DbSet<Run> Runs => Set<Run>();
     public DbSet<RunStep> RunSteps => Set<RunStep>();
     public DbSet<RunEvaluation> RunEvaluations => Set<RunEvaluation>();
     public DbSet<RunLogLine> RunLog => Set<RunLogLine>();
+    public DbSet<PretrainText> PretrainTexts => Set<PretrainText>();
+    public DbSet<PretrainRun> PretrainRuns => Set<PretrainRun>();
     public DbSet<LearningCurveRun> LearningCurves => Set<LearningCurveRun>();
     public DbSet<ChecklistAnswer> ChecklistAnswers => Set<ChecklistAnswer>();
     public DbSet<Report> Reports => Set<Report>();
@@ -72,14 +76,16 @@ public sealed class StudioDb(DbContextOptions<StudioDb> options) : IdentityUserC
         model.Entity<HubImport>().HasIndex(i => new { i.ProjectId, i.State });
         model.Entity<HubImport>().Ignore(i => i.Source);
 
-        model.Entity<Run>().HasIndex(r => new { r.ProjectId, r.Number }).IsUnique();
-        model.Entity<Run>().Ignore(r => r.IsOver).Ignore(r => r.HasModel).Ignore(r => r.ProbeGain);
+        model.Entity<TrainingRun>().ToTable("Runs").HasDiscriminator(r => r.Kind).HasValue<Run>(Run.Runs).HasValue<PretrainRun>(PretrainRun.Pretraining);
+        model.Entity<TrainingRun>().HasIndex(r => new { r.ProjectId, r.Kind, r.Number }).IsUnique();
         // A page and the trainer may want to move a run at the same moment: the second finds that it has changed.
-        model.Entity<Run>().Property(r => r.State).IsConcurrencyToken();
+        model.Entity<TrainingRun>().Property(r => r.State).IsConcurrencyToken();
         model.Entity<RunStep>().HasKey(s => new { s.RunId, s.Step });
         model.Entity<RunEvaluation>().HasKey(e => new { e.RunId, e.Step });
         model.Entity<RunEvaluation>().Ignore(e => e.Scores);
         model.Entity<RunLogLine>().HasIndex(l => new { l.RunId, l.Id });
+
+        model.Entity<PretrainText>().HasIndex(t => t.ProjectId);
 
         model.Entity<LearningCurveRun>().HasIndex(c => new { c.ProjectId, c.Number }).IsUnique();
         model.Entity<LearningCurveRun>().Ignore(c => c.IsOver).Ignore(c => c.Settings);

@@ -14,6 +14,7 @@ public sealed class StudioFolder(IConfiguration configuration, IHostEnvironment 
     public string Run(int runId) => Path.Combine(Made("runs"), runId.ToString());
     [Open(OpenTo.Anyone, "says where a folder is and opens nothing; nothing a client sends reaches it unchecked")]
     public string Curve(int curveId) => Path.Combine(Made("curves"), curveId.ToString());
+    public string Texts => Made("texts");
     public string Scored => Made("scored");
 
     private string Made(string name) => Directory.CreateDirectory(Path.Combine(Root, name)).FullName;

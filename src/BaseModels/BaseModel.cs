@@ -16,6 +16,8 @@ public sealed class BaseModel
     public required string Source { get; init; }
     public required ModelOrigin Origin { get; init; }
     public bool IsPractice { get; init; }
+    /// The number of the pretraining of this project that made it; null where it was imported.
+    public int? PretrainingNumber { get; init; }
     public double? SuggestedLearningRate { get; init; }
     public required string Architecture { get; init; }
     public required long Parameters { get; init; }

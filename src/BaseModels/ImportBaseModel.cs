@@ -92,7 +92,24 @@ public sealed class ImportBaseModel(IDbContextFactory<StudioDb> databases, Proje
         return await Enter(pass, files, new() { Name = import.Name, Source = import.Source, Origin = import.Origin }, from: import, cancel: cancel);
     }
 
-    private async Task<BaseModel> Enter(ProjectPass pass, string files, NewBaseModel form, bool practice = false, HubImport? from = null, CancellationToken cancel = default)
+    /// What a pretraining of the project made, and the model that it began with, if any.
+    internal sealed record Made(int Pretraining, BaseModel? From);
+
+    /// Puts what was pretrained here into the catalogue, in the name of whoever launched that. A second time, after a kill, answers with the first.
+    internal async Task<BaseModel> FromPretraining(string projectId, string userId, Made made, NewBaseModel form, string files, CancellationToken cancel)
+    {
+        ProjectPass pass;
+        await using (var db = await databases.CreateDbContextAsync(cancel)) pass = new(await db.Projects.AsNoTracking().SingleAsync(p => p.Id == projectId, cancel), userId, new HashSet<Role>());
+        var copy = Staging();
+        try
+        {
+            Copy(files, copy, null);
+            return await Enter(pass, copy, form, made: made, cancel: cancel);
+        }
+        finally { Discard(copy); }
+    }
+
+    private async Task<BaseModel> Enter(ProjectPass pass, string files, NewBaseModel form, bool practice = false, HubImport? from = null, Made? made = null, CancellationToken cancel = default)
     {
         ModelFacts facts;
         await OneAtATime.WaitAsync(cancel);
@@ -101,17 +118,18 @@ public sealed class ImportBaseModel(IDbContextFactory<StudioDb> databases, Proje
         await using var db = await databases.CreateDbContextAsync(cancel);
         await using var all = await db.Database.BeginTransactionAsync(cancel);
         if (practice && await db.BaseModels.AsNoTracking().FirstOrDefaultAsync(m => m.ProjectId == pass.Project.Id && m.IsPractice, cancel) is { } there) return there;
+        if (made is not null && await db.BaseModels.AsNoTracking().FirstOrDefaultAsync(m => m.ProjectId == pass.Project.Id && m.PretrainingNumber == made.Pretraining, cancel) is { } before) return before;
         var number = (await db.BaseModels.Where(m => m.ProjectId == pass.Project.Id).MaxAsync(m => (int?)m.Number, cancel) ?? 0) + 1;
         var now = clock.GetUtcNow().UtcDateTime;
         var model = new BaseModel
         {
             ProjectId = pass.Project.Id, Number = number, Name = form.Name.Trim(), StoredAs = Guid.NewGuid().ToString("N"), Source = form.Source.Trim(), Origin = form.Origin!.Value,
-            IsPractice = practice, SuggestedLearningRate = practice ? 1e-3 : null, Architecture = facts.Architecture, Parameters = facts.Parameters, VocabularySize = facts.VocabularySize,
-            HiddenSize = facts.HiddenSize, Blocks = facts.Layers, MaxPositions = facts.MaxPositions, License = facts.License ?? from?.License, WeightsHash = facts.Sha256,
+            IsPractice = practice, PretrainingNumber = made?.Pretraining, SuggestedLearningRate = practice ? 1e-3 : made?.From?.SuggestedLearningRate, Architecture = facts.Architecture, Parameters = facts.Parameters, VocabularySize = facts.VocabularySize,
+            HiddenSize = facts.HiddenSize, Blocks = facts.Layers, MaxPositions = facts.MaxPositions, License = facts.License ?? from?.License ?? made?.From?.License, WeightsHash = facts.Sha256,
             CanTrain = facts.CanTrain, WhyNot = facts.WhyNot, CreatedById = pass.UserId, CreatedAt = now,
         };
         db.BaseModels.Add(model);
-        db.Events.Add(new ProjectEvent { ProjectId = pass.Project.Id, UserId = pass.UserId, At = now, Text = $"imported the base model “{model.Name}” ({Say.Count(model.Parameters)} parameters)", Href = $"/p/{pass.Project.Id}/base-models" });
+        db.Events.Add(new ProjectEvent { ProjectId = pass.Project.Id, UserId = pass.UserId, At = now, Text = $"{(made is null ? "imported" : "pretrained")} the base model “{model.Name}” ({Say.Count(model.Parameters)} parameters)", Href = $"/p/{pass.Project.Id}/base-models" });
         await db.SaveChangesAsync(cancel);
         // Who cancels in the last moment finds nothing imported.
         if (from is not null && await db.HubImports.Where(i => i.Id == from.Id && i.State == HubImportState.Downloading)

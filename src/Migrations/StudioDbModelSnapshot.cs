@@ -140,6 +140,9 @@ namespace FineTuneStudio.src.Migrations
                     b.Property<long>("Parameters")
                         .HasColumnType("INTEGER");
 
+                    b.Property<int?>("PretrainingNumber")
+                        .HasColumnType("INTEGER");
+
                     b.Property<string>("ProjectId")
                         .IsRequired()
                         .HasColumnType("TEXT");
@@ -558,6 +561,51 @@ namespace FineTuneStudio.src.Migrations
                     b.ToTable("LearningCurves");
                 });
 
+            modelBuilder.Entity("FineTuneStudio.Pretraining.PretrainText", b =>
+                {
+                    b.Property<int>("Id")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("INTEGER");
+
+                    b.Property<long>("Bytes")
+                        .HasColumnType("INTEGER");
+
+                    b.Property<long>("Documents")
+                        .HasColumnType("INTEGER");
+
+                    b.Property<string>("Name")
+                        .IsRequired()
+                        .HasColumnType("TEXT");
+
+                    b.Property<string>("ProjectId")
+                        .IsRequired()
+                        .HasColumnType("TEXT");
+
+                    b.Property<string>("Sha256")
+                        .IsRequired()
+                        .HasColumnType("TEXT");
+
+                    b.Property<string>("StoredAs")
+                        .IsRequired()
+                        .HasColumnType("TEXT");
+
+                    b.Property<DateTime>("UploadedAt")
+                        .HasColumnType("TEXT");
+
+                    b.Property<string>("UploadedById")
+                        .IsRequired()
+                        .HasColumnType("TEXT");
+
+                    b.Property<long>("Words")
+                        .HasColumnType("INTEGER");
+
+                    b.HasKey("Id");
+
+                    b.HasIndex("ProjectId");
+
+                    b.ToTable("PretrainTexts");
+                });
+
             modelBuilder.Entity("FineTuneStudio.Projects.Invitation", b =>
                 {
                     b.Property<int>("Id")
@@ -824,89 +872,6 @@ namespace FineTuneStudio.src.Migrations
                     b.ToTable("Decisions");
                 });
 
-            modelBuilder.Entity("FineTuneStudio.Runs.Run", b =>
-                {
-                    b.Property<int>("Id")
-                        .ValueGeneratedOnAdd()
-                        .HasColumnType("INTEGER");
-
-                    b.Property<string>("Asked")
-                        .HasColumnType("TEXT");
-
-                    b.Property<double?>("BackboneShare")
-                        .HasColumnType("REAL");
-
-                    b.Property<int>("BaseModelId")
-                        .HasColumnType("INTEGER");
-
-                    b.Property<double?>("BestMetric")
-                        .HasColumnType("REAL");
-
-                    b.Property<int?>("BestStep")
-                        .HasColumnType("INTEGER");
-
-                    b.Property<string>("Failure")
-                        .HasColumnType("TEXT");
-
-                    b.Property<DateTime?>("FinishedAt")
-                        .HasColumnType("TEXT");
-
-                    b.Property<string>("LaunchedById")
-                        .IsRequired()
-                        .HasColumnType("TEXT");
-
-                    b.Property<int>("Number")
-                        .HasColumnType("INTEGER");
-
-                    b.Property<double?>("ProbeLoss")
-                        .HasColumnType("REAL");
-
-                    b.Property<string>("ProjectId")
-                        .IsRequired()
-                        .HasColumnType("TEXT");
-
-                    b.Property<DateTime>("QueuedAt")
-                        .HasColumnType("TEXT");
-
-                    b.Property<string>("RecipeHash")
-                        .IsRequired()
-                        .HasColumnType("TEXT");
-
-                    b.Property<string>("RecipeJson")
-                        .IsRequired()
-                        .HasColumnType("TEXT");
-
-                    b.Property<double?>("ReinitialisedProbeLoss")
-                        .HasColumnType("REAL");
-
-                    b.Property<int>("SplitId")
-                        .HasColumnType("INTEGER");
-
-                    b.Property<DateTime?>("StartedAt")
-                        .HasColumnType("TEXT");
-
-                    b.Property<string>("State")
-                        .IsConcurrencyToken()
-                        .IsRequired()
-                        .HasColumnType("TEXT");
-
-                    b.Property<int>("StepsDone")
-                        .HasColumnType("INTEGER");
-
-                    b.Property<int>("TotalSteps")
-                        .HasColumnType("INTEGER");
-
-                    b.Property<string>("WeightsHash")
-                        .HasColumnType("TEXT");
-
-                    b.HasKey("Id");
-
-                    b.HasIndex("ProjectId", "Number")
-                        .IsUnique();
-
-                    b.ToTable("Runs");
-                });
-
             modelBuilder.Entity("FineTuneStudio.Runs.RunEvaluation", b =>
                 {
                     b.Property<int>("RunId")
@@ -991,6 +956,86 @@ namespace FineTuneStudio.src.Migrations
                     b.HasKey("RunId", "Step");
 
                     b.ToTable("RunSteps");
+                });
+
+            modelBuilder.Entity("FineTuneStudio.Runs.TrainingRun", b =>
+                {
+                    b.Property<int>("Id")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("INTEGER");
+
+                    b.Property<string>("Asked")
+                        .HasColumnType("TEXT");
+
+                    b.Property<double?>("BackboneShare")
+                        .HasColumnType("REAL");
+
+                    b.Property<double?>("BestMetric")
+                        .HasColumnType("REAL");
+
+                    b.Property<int?>("BestStep")
+                        .HasColumnType("INTEGER");
+
+                    b.Property<string>("Failure")
+                        .HasColumnType("TEXT");
+
+                    b.Property<DateTime?>("FinishedAt")
+                        .HasColumnType("TEXT");
+
+                    b.Property<string>("Kind")
+                        .IsRequired()
+                        .HasMaxLength(13)
+                        .HasColumnType("TEXT");
+
+                    b.Property<string>("LaunchedById")
+                        .IsRequired()
+                        .HasColumnType("TEXT");
+
+                    b.Property<int>("Number")
+                        .HasColumnType("INTEGER");
+
+                    b.Property<string>("ProjectId")
+                        .IsRequired()
+                        .HasColumnType("TEXT");
+
+                    b.Property<DateTime>("QueuedAt")
+                        .HasColumnType("TEXT");
+
+                    b.Property<string>("RecipeHash")
+                        .IsRequired()
+                        .HasColumnType("TEXT");
+
+                    b.Property<string>("RecipeJson")
+                        .IsRequired()
+                        .HasColumnType("TEXT");
+
+                    b.Property<DateTime?>("StartedAt")
+                        .HasColumnType("TEXT");
+
+                    b.Property<string>("State")
+                        .IsConcurrencyToken()
+                        .IsRequired()
+                        .HasColumnType("TEXT");
+
+                    b.Property<int>("StepsDone")
+                        .HasColumnType("INTEGER");
+
+                    b.Property<int>("TotalSteps")
+                        .HasColumnType("INTEGER");
+
+                    b.Property<string>("WeightsHash")
+                        .HasColumnType("TEXT");
+
+                    b.HasKey("Id");
+
+                    b.HasIndex("ProjectId", "Kind", "Number")
+                        .IsUnique();
+
+                    b.ToTable("Runs", (string)null);
+
+                    b.HasDiscriminator<string>("Kind").HasValue("TrainingRun");
+
+                    b.UseTphMappingStrategy();
                 });
 
             modelBuilder.Entity("FineTuneStudio.Splits.Split", b =>
@@ -1125,6 +1170,49 @@ namespace FineTuneStudio.src.Migrations
                     b.HasKey("UserId", "LoginProvider", "Name");
 
                     b.ToTable("AspNetUserTokens", (string)null);
+                });
+
+            modelBuilder.Entity("FineTuneStudio.Pretraining.PretrainRun", b =>
+                {
+                    b.HasBaseType("FineTuneStudio.Runs.TrainingRun");
+
+                    b.Property<string>("ChoiceJson")
+                        .IsRequired()
+                        .HasColumnType("TEXT");
+
+                    b.Property<int?>("FromModelId")
+                        .HasColumnType("INTEGER");
+
+                    b.Property<long?>("HeldOutWords")
+                        .HasColumnType("INTEGER");
+
+                    b.Property<string>("TextNames")
+                        .IsRequired()
+                        .HasColumnType("TEXT");
+
+                    b.Property<long?>("TrainWords")
+                        .HasColumnType("INTEGER");
+
+                    b.HasDiscriminator().HasValue("pretraining");
+                });
+
+            modelBuilder.Entity("FineTuneStudio.Runs.Run", b =>
+                {
+                    b.HasBaseType("FineTuneStudio.Runs.TrainingRun");
+
+                    b.Property<int>("BaseModelId")
+                        .HasColumnType("INTEGER");
+
+                    b.Property<double?>("ProbeLoss")
+                        .HasColumnType("REAL");
+
+                    b.Property<double?>("ReinitialisedProbeLoss")
+                        .HasColumnType("REAL");
+
+                    b.Property<int>("SplitId")
+                        .HasColumnType("INTEGER");
+
+                    b.HasDiscriminator().HasValue("runs");
                 });
 
             modelBuilder.Entity("FineTuneStudio.Projects.Membership", b =>

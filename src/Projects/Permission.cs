@@ -24,7 +24,7 @@ public static class Permissions
         new(Permission.FreezeVersion, "Freeze reviewed labels into a new version", Owner, Engineer, Reviewer),
         new(Permission.MakeSplit, "Make and freeze a split", Owner, Engineer),
         new(Permission.ImportBaseModel, "Import a base model", Owner, Engineer),
-        new(Permission.LaunchRun, "Launch, stop, cancel and restart runs and learning curves", Owner, Engineer),
+        new(Permission.LaunchRun, "Launch, stop, cancel and restart runs, pretraining and learning curves", Owner, Engineer),
         new(Permission.AnswerChecklist, "Answer the do's and don'ts", Owner, Engineer, Reviewer),
         new(Permission.BuildReport, "Build the validation report", Owner, Engineer),
         new(Permission.SignReport, "Approve or reject a report (never one's own work)", Approver),

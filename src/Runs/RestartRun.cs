@@ -13,12 +13,18 @@ public sealed class RestartRun(IDbContextFactory<StudioDb> databases, ProjectAcc
         await using var db = await databases.CreateDbContextAsync(cancel);
         var found = await db.Runs.SingleOrDefaultAsync(r => r.ProjectId == projectId && r.Number == run, cancel)
             ?? throw new ArgumentException($"There is no run {run} in this project.");
-        if (found.State != RunState.Interrupted) throw new ArgumentException($"Run {run} is not interrupted, so it cannot be restarted.");
-        found.Requeue();
-        found.Asked = null;
+        await Restart(db, found, pass.UserId, cancel);
+    }
+
+    /// Of any kind that the trainer works on. Whether the person may has been asked.
+    internal async Task Restart(StudioDb db, TrainingRun run, string userId, CancellationToken cancel)
+    {
+        if (run.State != RunState.Interrupted) throw new ArgumentException($"{Ui.Say.Capital(run.Called)} is not interrupted, so it cannot be restarted.");
+        run.Requeue();
+        run.Asked = null;
         var now = clock.GetUtcNow().UtcDateTime;
-        db.RunLog.Add(new RunLogLine { RunId = found.Id, At = now, Text = "Restarted by a person." });
-        db.Events.Add(new ProjectEvent { ProjectId = projectId, UserId = pass.UserId, At = now, Text = $"restarted run {run}", Href = $"/p/{projectId}/runs/{run}" });
+        db.RunLog.Add(new RunLogLine { RunId = run.Id, At = now, Text = "Restarted by a person." });
+        db.Events.Add(new ProjectEvent { ProjectId = run.ProjectId, UserId = userId, At = now, Text = $"restarted {run.Called}", Href = run.Href });
         await db.SaveChangesAsync(cancel);
         signals.Wake();
     }

@@ -25,15 +25,16 @@ public interface IRunClient
     Task Ended(string sentence);
 }
 
-/// Live metrics of runs. A connection watches one run at a time; what it receives is decided anew at every message.
+/// Live metrics of runs of every kind. A connection watches one run at a time; what it receives is decided anew at every message.
 [Authorize]
 public sealed class RunHub(WatchRun watch, CurrentUser user) : Hub<IRunClient>
 {
+    /// Kind and run are those of a TrainingRun.
     [Needs(Permission.ViewProject)]
-    public async Task<RunUpdate> Watch(string projectId, int run, int sinceStep)
+    public async Task<RunUpdate> Watch(string projectId, string kind, int run, int sinceStep)
     {
         user.Set(Context.User!);
-        try { return await watch.Handle(projectId, run, Context.ConnectionId, sinceStep, Context.ConnectionAborted); }
+        try { return await watch.Handle(projectId, kind, run, Context.ConnectionId, sinceStep, Context.ConnectionAborted); }
         catch (Exception refusal) when (refusal is AccessDenied or ArgumentException) { throw new HubException(refusal.Message); }
     }
 

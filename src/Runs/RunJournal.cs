@@ -117,7 +117,7 @@ internal sealed class RunJournal : IDisposable
         db.RunSteps.AddRange(steps);
         db.RunEvaluations.AddRange(evaluations);
         db.RunLog.AddRange(batch.SelectMany(Sentences).Select(text => new RunLogLine { RunId = runId, At = now, Text = text }));
-        var run = db.Runs.Single(r => r.Id == runId);
+        var run = db.TrainingRuns.Single(r => r.Id == runId);
         if (batch.OfType<StepDone>().LastOrDefault() is { } last) (run.StepsDone, run.TotalSteps) = (last.Step, last.TotalSteps);
         if (batch.OfType<WeightsLoaded>().LastOrDefault() is { } loaded) run.BackboneShare = loaded.Report.BackboneShare;
         if (evaluations.LastOrDefault(e => e.IsBest) is { } best)

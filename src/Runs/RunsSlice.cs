@@ -7,6 +7,7 @@ public static class RunsSlice
         services.AddSingleton<TrainerSignals>();
         services.AddSingleton<RunWatchers>();
         services.AddSingleton<TokenCounts>();
+        services.AddSingleton<TrainingKind, FineTuning>();
         services.AddHostedService<Trainer>();
         services.AddScoped<PlanRun>();
         services.AddScoped<MeasureStep>();

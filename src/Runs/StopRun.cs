@@ -20,10 +20,16 @@ public sealed class StopRun(IDbContextFactory<StudioDb> databases, ProjectAccess
         await using var db = await databases.CreateDbContextAsync(cancel);
         var run = await db.Runs.SingleOrDefaultAsync(r => r.ProjectId == projectId && r.Number == number, cancel)
             ?? throw new ArgumentException($"There is no run {number} in this project.");
-        if (run.IsOver) throw new ArgumentException($"Run {number} is over already; there is nothing to {(what == StopRequest.Stop ? "stop" : "cancel")}.");
-        if (what == StopRequest.Stop && run.State != RunState.Running) throw new ArgumentException($"Run {number} is not running; cancel it, or restart it first.");
-        var word = what == StopRequest.Stop ? "stop" : "cancel";
-        db.Events.Add(new ProjectEvent { ProjectId = projectId, UserId = pass.UserId, At = clock.GetUtcNow().UtcDateTime, Text = what == StopRequest.Stop ? $"stopped run {number}" : $"cancelled run {number}", Href = $"/p/{projectId}/runs/{number}" });
+        await Ask(db, run, pass.UserId, what, cancel);
+    }
+
+    /// Of any kind that the trainer works on. Whether the person may has been asked.
+    internal async Task Ask(StudioDb db, TrainingRun run, string userId, StopRequest what, CancellationToken cancel)
+    {
+        var (called, word) = (Ui.Say.Capital(run.Called), what == StopRequest.Stop ? "stop" : "cancel");
+        if (run.IsOver) throw new ArgumentException($"{called} is over already; there is nothing to {word}.");
+        if (what == StopRequest.Stop && run.State != RunState.Running) throw new ArgumentException($"{called} is not running; cancel it, or restart it first.");
+        db.Events.Add(new ProjectEvent { ProjectId = run.ProjectId, UserId = userId, At = clock.GetUtcNow().UtcDateTime, Text = $"{(what == StopRequest.Stop ? "stopped" : "cancelled")} {run.Called}", Href = run.Href });
         if (run.State != RunState.Running)
         {
             // Nobody trains it, so it ends here and now.

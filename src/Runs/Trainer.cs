@@ -10,9 +10,9 @@ using Microsoft.EntityFrameworkCore;
 
 namespace FineTuneStudio.Runs;
 
-/// Trains queued runs, one at a time, on a thread of its own. A run that was under way when the server stopped, however it stopped,
+/// Trains queued runs of every kind, one at a time, on a thread of its own. A run that was under way when the server stopped, however it stopped,
 /// is interrupted: it goes on from its last checkpoint when a person says so.
-public sealed class Trainer(IDbContextFactory<StudioDb> databases, StudioFolder folder, TrainerSignals signals, RunWatchers watchers,
+public sealed class Trainer(IDbContextFactory<StudioDb> databases, IEnumerable<TrainingKind> kinds, TrainerSignals signals, RunWatchers watchers,
     TimeProvider clock, DatabaseWaits waits, ProjectNews news, ILogger<Trainer> log) : BackgroundService
 {
     /// False while the tables may say of a run that it trains although no thread does.
@@ -26,10 +26,10 @@ public sealed class Trainer(IDbContextFactory<StudioDb> databases, StudioFolder 
         await base.StartAsync(cancel);
     }
 
-    private void Sweep(string? why, Func<Run, string> said)
+    private void Sweep(string? why, Func<TrainingRun, string> said)
     {
         using var db = databases.CreateDbContext();
-        foreach (var run in db.Runs.Where(r => r.State == RunState.Running).ToList())
+        foreach (var run in db.TrainingRuns.Where(r => r.State == RunState.Running).ToList())
         {
             run.Interrupt(why);
             Say(db, run, said(run));
@@ -54,7 +54,7 @@ public sealed class Trainer(IDbContextFactory<StudioDb> databases, StudioFolder 
                 if (!swept) Sweep("The trainer had lost it.", run => $"No thread trained the run any more at step {Ui.Say.Count(run.StepsDone)}; it is interrupted.");
                 int? next;
                 using (var db = databases.CreateDbContext())
-                    next = db.Runs.Where(r => r.State == RunState.Queued).OrderBy(r => r.QueuedAt).ThenBy(r => r.Id).Select(r => (int?)r.Id).FirstOrDefault();
+                    next = db.TrainingRuns.Where(r => r.State == RunState.Queued).OrderBy(r => r.QueuedAt).ThenBy(r => r.Id).Select(r => (int?)r.Id).FirstOrDefault();
                 if (next is { } id)
                 {
                     using var machine = signals.TakeToTrain(stopping);
@@ -81,43 +81,36 @@ public sealed class Trainer(IDbContextFactory<StudioDb> databases, StudioFolder 
     private void Train(int id, CancellationToken stopping)
     {
         bool resume;
-        FineTuneJob job;
+        TrainingKind kind;
+        Func<Stretch, FineTuneResult> train;
         using (var db = databases.CreateDbContext())
         {
-            var run = db.Runs.Single(r => r.Id == id);
+            var run = db.TrainingRuns.Single(r => r.Id == id);
             // Cancelled while it waited for the machine.
             if (run.State != RunState.Queued) return;
-            resume = run.StartedAt is not null;
+            (resume, kind) = (run.StartedAt is not null, kinds.Single(k => k.Kind == run.Kind));
             signals.Ask(id, run.Asked switch { "stop" => StopRequest.Stop, "cancel" => StopRequest.Cancel, _ => StopRequest.None });
             run.Start(clock.GetUtcNow().UtcDateTime);
             try { db.SaveChanges(); } catch (DbUpdateConcurrencyException) { return; }
             news.Tell(run.ProjectId);
-            try
-            {
-                var split = db.Splits.AsNoTracking().Single(s => s.Id == run.SplitId);
-                var model = db.BaseModels.AsNoTracking().Single(m => m.Id == run.BaseModelId);
-                var rows = TrainingRows.Read(db, split).GetAwaiter().GetResult();
-                RequireAsImported(folder, model, "launch a run from it");
-                job = new(RunRecipe.FromJson(run.RecipeJson), folder.BaseModel(model.StoredAs), rows.Labels, rows.Train, rows.Validation, folder.Run(id), rows.Task);
-            }
-            catch (Exception e) { Fail(id, e, stopping); return; }
+            try { train = kind.Prepare(db, run); }
+            catch (Exception e) { Fail(id, kind, e, stopping); return; }
         }
         try
         {
-            ProbeBackbone.For(id, job, databases, () => signals.Asked(id), clock, log, stopping);
             FineTuneResult result;
             using (var journal = new RunJournal(id, databases, signals, watchers, clock, waits.Patience, log, stopping))
             {
-                result = FineTune.Run(job, journal.Take, () => signals.Asked(id), stopping, resume);
+                result = train(new(id, journal.Take, () => signals.Asked(id), resume, stopping));
                 journal.Close();
             }
-            Finish(id, result, stopping);
+            Finish(id, kind, result, stopping);
         }
         catch (Exception) when (stopping.IsCancellationRequested)
         {
             End(id, stopping, run => run.Interrupt(), "The server is shutting down; the run is interrupted and can be restarted from its last checkpoint.");
         }
-        catch (Exception e) { Fail(id, e, stopping); }
+        catch (Exception e) { Fail(id, kind, e, stopping); }
     }
 
     /// A run and its report name the hash that the base model was imported with: it must be that of the weights that are trained.
@@ -127,7 +120,7 @@ public sealed class Trainer(IDbContextFactory<StudioDb> databases, StudioFolder 
             throw new WeightFileException($"The weights of the base model “{model.Name}” are not those that were imported: their SHA-256 begins with {found[..12]}, at the import it began with {model.WeightsHash[..12]}. Import the model again and {then}.");
     }
 
-    private void Finish(int id, FineTuneResult result, CancellationToken stopping)
+    private void Finish(int id, TrainingKind kind, FineTuneResult result, CancellationToken stopping)
     {
         var cancelled = result.Outcome == FineTuneOutcome.Cancelled;
         var hash = !cancelled && result.BestFolder is { } best ? HashOf(Path.Combine(best, "model.safetensors")) : null;
@@ -138,6 +131,12 @@ public sealed class Trainer(IDbContextFactory<StudioDb> databases, StudioFolder 
             FineTuneOutcome.StoppedByPerson => $"Stopped; the best checkpoint, of step {Ui.Say.Count(result.BestStep)}, is kept.",
             FineTuneOutcome.StoppedEarly => $"Early stopping ended the run; the best checkpoint is of step {Ui.Say.Count(result.BestStep)}.",
             _ => $"Finished; the best checkpoint is of step {Ui.Say.Count(result.BestStep)}.",
+        } + (hash is null ? "" : kind.Keep(id, result));
+        var state = result.Outcome switch
+        {
+            FineTuneOutcome.Cancelled => RunState.Cancelled,
+            FineTuneOutcome.StoppedByPerson => RunState.StoppedByPerson,
+            _ => RunState.Finished,
         };
         End(id, stopping, run =>
         {
@@ -145,19 +144,12 @@ public sealed class Trainer(IDbContextFactory<StudioDb> databases, StudioFolder 
             run.BestStep = hash is null ? null : result.BestStep;
             run.BestMetric = hash is null || double.IsNaN(result.BestMetric) ? null : result.BestMetric;
             run.WeightsHash = hash;
-            run.End(result.Outcome switch
-            {
-                FineTuneOutcome.Cancelled => RunState.Cancelled,
-                FineTuneOutcome.StoppedByPerson => RunState.StoppedByPerson,
-                _ => RunState.Finished,
-            }, clock.GetUtcNow().UtcDateTime);
+            run.End(state, clock.GetUtcNow().UtcDateTime);
         }, said, tell: true);
-        // The optimizer's state is of no use any more; the best checkpoint is all that stays.
-        foreach (var gone in cancelled ? [folder.Run(id)] : new[] { Path.Combine(folder.Run(id), "last") })
-            if (Directory.Exists(gone)) Directory.Delete(gone, recursive: true);
+        kind.Clear(id, state);
     }
 
-    private void Fail(int id, Exception e, CancellationToken stopping)
+    private void Fail(int id, TrainingKind kind, Exception e, CancellationToken stopping)
     {
         if (DatabaseWaits.MayPass(e))
         {
@@ -170,28 +162,29 @@ public sealed class Trainer(IDbContextFactory<StudioDb> databases, StudioFolder 
         if (!plain) log.LogError(e, "Run {Id} failed", id);
         var sentence = plain ? e.Message : $"The run stopped on an error that nobody foresaw: {e.Message.ReplaceLineEndings(" ")}";
         End(id, stopping, run => run.End(RunState.Failed, clock.GetUtcNow().UtcDateTime, sentence), plain ? sentence : $"{sentence} ({e.GetType().Name})", tell: true);
+        kind.Clear(id, RunState.Failed);
     }
 
     /// Tries until it is written; only a stop of the server ends that, and the next start then finds the run.
-    private void End(int id, CancellationToken stopping, Action<Run> change, string said, bool tell = false)
+    private void End(int id, CancellationToken stopping, Action<TrainingRun> change, string said, bool tell = false)
     {
-        Run run = null!;
+        TrainingRun run = null!;
         DatabaseWaits.Insist(() => { Write(); return Task.CompletedTask; }, log, $"the end of run {id}: {said}", stopping).GetAwaiter().GetResult();
         watchers.Send(id, new RunUpdate(null, [], [], run.State.ToString(), run.StepsDone, run.TotalSteps)).Wait(TimeSpan.FromSeconds(3));
 
         void Write()
         {
             using var db = databases.CreateDbContext();
-            run = db.Runs.Single(r => r.Id == id);
+            run = db.TrainingRuns.Single(r => r.Id == id);
             change(run);
             Say(db, run, said);
             if (tell) db.Events.Add(new ProjectEvent { ProjectId = run.ProjectId, UserId = run.LaunchedById, At = clock.GetUtcNow().UtcDateTime,
-                Text = $"run {run.Number}: {char.ToLowerInvariant(said[0])}{said[1..]}", Href = $"/p/{run.ProjectId}/runs/{run.Number}" });
+                Text = $"{run.Called}: {char.ToLowerInvariant(said[0])}{said[1..]}", Href = run.Href });
             db.SaveChanges();
         }
     }
 
-    private void Say(StudioDb db, Run run, string text) => db.RunLog.Add(new RunLogLine { RunId = run.Id, At = clock.GetUtcNow().UtcDateTime, Text = text });
+    private void Say(StudioDb db, TrainingRun run, string text) => db.RunLog.Add(new RunLogLine { RunId = run.Id, At = clock.GetUtcNow().UtcDateTime, Text = text });
 
     private static string HashOf(string file)
     {

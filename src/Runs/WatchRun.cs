@@ -11,11 +11,11 @@ public sealed class WatchRun(IDbContextFactory<StudioDb> databases, ProjectAcces
 
     /// Begins to watch and answers with everything since a step. First the watcher, then the reading: a point may come twice, never not at all.
     [Needs(Permission.ViewProject)]
-    public async Task<RunUpdate> Handle(string projectId, int run, string connection, int sinceStep, CancellationToken cancel = default)
+    public async Task<RunUpdate> Handle(string projectId, string kind, int run, string connection, int sinceStep, CancellationToken cancel = default)
     {
         var pass = await access.Require(projectId, Permission.ViewProject, cancel);
         await using var db = await databases.CreateDbContextAsync(cancel);
-        var found = await db.Runs.AsNoTracking().SingleOrDefaultAsync(r => r.ProjectId == projectId && r.Number == run, cancel)
+        var found = await db.TrainingRuns.AsNoTracking().SingleOrDefaultAsync(r => r.ProjectId == projectId && r.Kind == kind && r.Number == run, cancel)
             ?? throw new ArgumentException($"There is no run {run} in this project.");
         watchers.Add(connection, new(projectId, found.Id, pass.UserId, user.SecurityStamp));
 

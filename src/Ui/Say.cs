@@ -11,6 +11,9 @@ public static class Say
 
     public static string Count(long n, string one, string? many = null) => $"{Count(n)} {(n == 1 ? one : many ?? one + "s")}";
 
+    /// Words as they begin a sentence.
+    public static string Capital(string words) => char.ToUpperInvariant(words[0]) + words[1..];
+
     public static string Number(double x)
     {
         if (!double.IsFinite(x)) return "–";

@@ -1,4 +1,5 @@
 using FineTuneStudio.Engine.Training;
+using FineTuneStudio.Runs;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Infrastructure;
 using Microsoft.EntityFrameworkCore.Migrations;
@@ -27,6 +28,26 @@ public sealed class DatabaseUpgradeTests : IDisposable
         Assert.Equal((TextTask.SingleLabel, Metric.Accuracy), (project.Task, project.Metric));
         var evaluation = await db.RunEvaluations.SingleAsync();
         Assert.Equal((0.75, 0.625, 1.25), (evaluation[Metric.Accuracy], evaluation[Metric.MacroF1], evaluation[Metric.ValidationLoss]));
+    }
+
+    [Fact]
+    public async Task A_database_from_before_pretraining_keeps_its_runs_as_runs()
+    {
+        await using (var old = Open())
+        {
+            await old.GetService<IMigrator>().MigrateAsync("20261127184259_LearningCurves");
+            await old.Database.ExecuteSqlRawAsync("""
+                INSERT INTO Runs (Id, ProjectId, Number, SplitId, BaseModelId, RecipeJson, RecipeHash, LaunchedById, QueuedAt, State, StepsDone, TotalSteps, BestStep, BestMetric)
+                VALUES (7, 'p', 3, 5, 6, '{{}}', 'h', 'u', '2026-11-25 00:00:00', 'Finished', 40, 40, 30, 0.75);
+                """);
+        }
+        await using var db = Open();
+        await db.Database.MigrateAsync();
+
+        var run = Assert.Single(await db.Runs.ToListAsync());
+        Assert.Equal((7, 3, 5, 6, RunState.Finished, 0.75), (run.Id, run.Number, run.SplitId, run.BaseModelId, run.State, run.BestMetric));
+        Assert.Equal("/p/p/runs/3", run.Href);
+        Assert.Empty(await db.PretrainRuns.ToListAsync());
     }
 
     private StudioDb Open() => new(new DbContextOptionsBuilder<StudioDb>().UseSqlite($"Data Source={file};Pooling=False").Options);

@@ -1,8 +1,11 @@
 let request = null;
 
-// Streams the chosen zip to the server. Answers null where it was taken, else the sentence that says why not.
-export function send(input, url, token, page) {
-  const file = input.files[0];
+// The names of the chosen files.
+export const names = input => Array.from(input.files, file => file.name);
+
+// Streams a chosen file to the server. Answers null where it was taken, else the sentence that says why not.
+export function send(input, url, token, page, at = 0) {
+  const file = input.files[at];
   if (!file) return 'Choose the zip of a model folder first.';
   return new Promise(done => {
     request = new XMLHttpRequest();
@@ -17,7 +20,7 @@ export function send(input, url, token, page) {
     request.onabort = () => done('The upload was cancelled; nothing was imported.');
     request.open('POST', url);
     request.setRequestHeader('RequestVerificationToken', token ?? '');
-    request.setRequestHeader('Content-Type', 'application/zip');
+    request.setRequestHeader('Content-Type', 'application/octet-stream');
     request.send(file);
   });
 }

@@ -41,7 +41,7 @@ export async function create(root, page, o) {
   async function watch(again) {
     early = [];
     try {
-      const history = await connection.invoke('Watch', o.project, o.run, 0);
+      const history = await connection.invoke('Watch', o.project, o.kind, o.run, -1);
       if (again) [steps, evaluations] = [[], []];
       take(history);
       tell(null);
@@ -73,14 +73,14 @@ export async function create(root, page, o) {
     react('loss', [
       { x, y: thin.map(s => s.trainLoss), name: 'training, each step', mode: 'lines', line: { color: color('--train'), width: 1 }, opacity: .35 },
       { x, y: x.map(s => bySteps.get(s)), name: 'training, smoothed', mode: 'lines', line: { color: color('--train'), width: 2.5 } },
-      { x: ex, y: evaluations.map(e => e.validationLoss), name: 'validation', mode: 'lines+markers', line: { color: color('--validation'), width: 2.5, dash: 'dot' }, marker: { symbol: 'diamond', size: 8 } },
+      { x: ex, y: evaluations.map(e => e.validationLoss), name: o.held, mode: 'lines+markers', line: { color: color('--validation'), width: 2.5, dash: 'dot' }, marker: { symbol: 'diamond', size: 8 } },
       ...star(e => e.validationLoss),
     ], layout('loss'));
     const [first, second] = o.metrics, of = m => e => e.scores[m.key];
     react('metric', [
-      { x: ex, y: evaluations.map(of(first)), name: `validation ${first.name}`, mode: 'lines+markers', line: { color: color('--validation'), width: 2.5 }, marker: { symbol: 'diamond', size: 8 } },
-      ...(o.byLoss ? second ? [{ x: ex, y: evaluations.map(of(second)), name: `validation ${second.name}`, mode: 'lines', line: { color: color('--validation'), width: 1.5, dash: 'dot' } }] : []
-        : [{ x: ex, y: evaluations.map(e => e.trainSampleMetric), name: 'the same on train rows', mode: 'lines', line: { color: color('--train'), width: 1.5, dash: 'dash' } }]),
+      { x: ex, y: evaluations.map(of(first)), name: `${o.held} ${first.name}`, mode: 'lines+markers', line: { color: color('--validation'), width: 2.5 }, marker: { symbol: 'diamond', size: 8 } },
+      ...(o.byLoss ? second ? [{ x: ex, y: evaluations.map(of(second)), name: `${o.held} ${second.name}`, mode: 'lines', line: { color: color('--validation'), width: 1.5, dash: 'dot' } }] : []
+        : [{ x: ex, y: evaluations.map(e => e.trainSampleMetric), name: `the same on train ${o.what}`, mode: 'lines', line: { color: color('--train'), width: 1.5, dash: 'dash' } }]),
       ...star(of(first)),
     ], layout('share', { yaxis: o.share ? { ...axis('value, 0 to 1'), ...(evaluations.length ? { rangemode: 'tozero' } : { range: [0, 1] }) } : axis(first.name) }));
     const small = { showlegend: false, margin: { t: 6, r: 8, l: 44, b: 30 } };

@@ -106,11 +106,7 @@ public static class PretrainCommand
         }
         if (Directory.Exists(start)) Directory.Delete(start, recursive: true);
         var size = options.Whole("--vocabulary", 8000);
-        TrainedVocabulary vocabulary;
-        try { vocabulary = family == "bert" ? TrainVocabulary.WordPiece(TextDocuments.Read(train), size, cancel: cancel) : TrainVocabulary.ByteLevelBpe(TextDocuments.Read(train), size, cancel: cancel); }
+        try { progress.Show(new LogLine(string.Create(CultureInfo.InvariantCulture, $"Learned a vocabulary of {NewModelFolder.Learned(family, start, TextDocuments.Read(train), size, shape, recipe.Seed, cancel):N0} tokens from the train text."))); }
         catch (ArgumentException e) { throw new CommandException(e.Message); }
-        progress.Show(new LogLine(string.Create(CultureInfo.InvariantCulture, $"Learned a vocabulary of {vocabulary.Tokens.Count:N0} tokens from the train text.")));
-        if (family == "bert") NewModelFolder.Bert(start, vocabulary, shape, recipe.Seed);
-        else NewModelFolder.Gpt2(start, vocabulary, shape, recipe.Seed);
     }
 }

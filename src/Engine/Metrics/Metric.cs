@@ -83,7 +83,7 @@ public static class MetricFacts
         Metric.MeanAbsoluteError => "mean absolute error",
         Metric.ValidationLoss => "validation loss",
         Metric.Perplexity => "perplexity",
-        Metric.TokenAccuracy => "next-token accuracy",
+        Metric.TokenAccuracy => "token accuracy",
         Metric.LastNumber => "right final number",
         Metric.Rouge1 => "ROUGE-1",
         Metric.Rouge2 => "ROUGE-2",

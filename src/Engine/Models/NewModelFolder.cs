@@ -49,6 +49,20 @@ public static class NewModelFolder
         ["vocab_size"] = vocabulary.Tokens.Count,
     }, made => LoadCausalLM.New(Gpt2Config.Read(made), null, seed));
 
+    /// <summary>Learns a vocabulary from texts and makes a model with new weights for it.</summary>
+    /// <param name="family">bert or gpt2.</param>
+    /// <param name="folder">Must not be there yet.</param>
+    /// <param name="size">Most tokens of the vocabulary.</param>
+    /// <returns>The tokens that were learned.</returns>
+    /// <exception cref="ArgumentException">The shape has a problem, or the vocabulary is too small for the texts.</exception>
+    public static int Learned(string family, string folder, IEnumerable<string> texts, int size, ModelShape shape, int seed, CancellationToken cancel = default)
+    {
+        var vocabulary = family == "bert" ? TrainVocabulary.WordPiece(texts, size, cancel: cancel) : TrainVocabulary.ByteLevelBpe(texts, size, cancel: cancel);
+        if (family == "bert") Bert(folder, vocabulary, shape, seed);
+        else Gpt2(folder, vocabulary, shape, seed);
+        return vocabulary.Tokens.Count;
+    }
+
     private static void Write(string folder, TrainedVocabulary vocabulary, ModelShape shape, Dictionary<string, object?> config, Func<string, nn.Module> make)
     {
         if (shape.Problem is { } problem) throw new ArgumentException(problem);

@@ -15,7 +15,11 @@ namespace FineTuneStudio.Engine.Training;
 /// <param name="CacheFolder">Where texts are kept as token ids. Other runs may use it too, unless it lies in the output folder: then it is this run's own, and what is kept there of other texts is deleted.</param>
 /// <param name="Steps">As in <see cref="TrainingPlan.For"/>.</param>
 /// <param name="Stored">In which numbers the best model is saved, half as large in bf16; null is float32 for masked words and the base's own types for the next token.</param>
-public sealed record PretrainJob(RunRecipe Recipe, string BaseFolder, IReadOnlyList<string> Train, IReadOnlyList<string> Validation, string OutputFolder, string CacheFolder, int? Steps = null, Precision? Stored = null);
+public sealed record PretrainJob(RunRecipe Recipe, string BaseFolder, IReadOnlyList<string> Train, IReadOnlyList<string> Validation, string OutputFolder, string CacheFolder, int? Steps = null, Precision? Stored = null)
+{
+    /// <summary>Whether the held-out text is measured before the first step too, and reported as step 0.</summary>
+    public bool MeasuresStart { get; init; }
+}
 
 /// <summary>
 /// Pretrains a model on running text, or goes on with its pretraining on the text of a field (Gururangan et al. 2020, arXiv:2004.10964), in the loop
@@ -67,7 +71,7 @@ public static class Pretrain
             objective.WithCheckpoints(job.Recipe);
             report(new LogLine(string.Create(CultureInfo.InvariantCulture, $"{train.Documents:N0} train documents are {train.Tokens:N0} tokens, read in {trainTexts.Count:N0} blocks of {length}; {validation?.Documents ?? 0:N0} validation documents are {validationTexts.Count:N0} blocks.")));
             using var loop = new TrainingLoop(new(job.Recipe, TrainingPlan.For(job.Recipe, trainTexts.Count, job.Steps), job.OutputFolder, job.BaseFolder, objective, () => (trainTexts, validationTexts),
-                Sha256($"{train.Sha256} {validation?.Sha256}")) { RecipeSha256 = Sha256($"{job.Recipe.Sha256()} {job.Steps} {stored}"), MostSampled = MostSampled }, report, stop, cancel);
+                Sha256($"{train.Sha256} {validation?.Sha256}")) { RecipeSha256 = Sha256($"{job.Recipe.Sha256()} {job.Steps} {stored}"), MostSampled = MostSampled, MeasuresStart = job.MeasuresStart }, report, stop, cancel);
             // A run that goes on may yet be refused, and then its checkpoint's texts are still wanted.
             if (!resume) KeepOnlyPacked();
             var result = loop.Run(resume);

@@ -19,7 +19,11 @@ public static class TextDocuments
     /// <exception cref="TrainingException">There is none.</exception>
     public static IReadOnlyList<string> Files(string path)
     {
-        if (File.Exists(path)) return IsKnown(path) ? [path] : throw new TrainingException($"{Path.GetFileName(path)} is of no kind that is read as text; expected {string.Join(", ", Kinds.SkipLast(1))} or {Kinds[^1]}.");
+        if (File.Exists(path))
+        {
+            RequireKind(path);
+            return [path];
+        }
         if (!Directory.Exists(path)) throw new TrainingException($"There is no file or folder {path}.");
         var files = Directory.GetFiles(path).Where(IsKnown).Order(StringComparer.Ordinal).ToList();
         return files.Count > 0 ? files : throw new TrainingException($"The folder {path} has no file that ends with {string.Join(", ", Kinds.SkipLast(1))} or {Kinds[^1]}.");
@@ -28,6 +32,11 @@ public static class TextDocuments
     /// <summary>The documents of files in order; lines of one are divided by a line feed.</summary>
     /// <exception cref="TrainingException">A file is broken, no UTF-8, or has a line that is too long or no JSON object with a text; the sentence names the line.</exception>
     public static IEnumerable<string> Read(IEnumerable<string> files) => files.SelectMany(file => KindOf(file).StartsWith(".jsonl") ? ReadJson(file) : ReadText(file));
+
+    /// <summary>The ending of a file's name that says how it is read.</summary>
+    /// <exception cref="TrainingException">It has none that is known.</exception>
+    public static string RequireKind(string path) => IsKnown(path) ? KindOf(path)
+        : throw new TrainingException($"{Path.GetFileName(path)} is of no kind that is read as text; expected {string.Join(", ", Kinds.SkipLast(1))} or {Kinds[^1]}.");
 
     private static bool IsKnown(string path) => Kinds.Any(k => path.EndsWith(k, StringComparison.OrdinalIgnoreCase));
 

@@ -24,6 +24,9 @@ internal sealed record LoopWork(RunRecipe Recipe, TrainingPlan Plan, string Outp
 
     /// <summary>Train rows that an evaluation measures at most, beside all validation rows; never more than those.</summary>
     public int MostSampled { get; init; } = int.MaxValue;
+
+    /// <summary>Whether the model is evaluated before the first step too, as step 0: what it learns is told from there. It is never the best.</summary>
+    public bool MeasuresStart { get; init; }
 }
 
 /// <summary>The training loop: steps, evaluations and checkpoints. Where its texts come from is said by <see cref="FineTune"/> and <see cref="Pretrain"/>, what is learned by <see cref="Training.Objective"/>.</summary>
@@ -94,6 +97,7 @@ internal sealed class TrainingLoop : IDisposable
             case StopRequest.Cancel: return End(FineTuneOutcome.Cancelled);
         }
 
+        if (work.MeasuresStart && state.Step == 0 && plan.EvaluationSteps.Count > 0 && !MeasureStart()) return End(FineTuneOutcome.Cancelled);
         var evaluations = plan.EvaluationSteps.ToHashSet();
         IReadOnlyList<int[]> batches = [];
         var epoch = -1;
@@ -289,6 +293,16 @@ internal sealed class TrainingLoop : IDisposable
         if (better) SaveBest();
         SaveLast();
         foreach (var line in objective.Samples(validation, cancel)) report(new LogLine(line));
+        return true;
+    }
+
+    /// <summary>False where a person cancelled meanwhile.</summary>
+    private bool MeasureStart()
+    {
+        var start = Stopwatch.GetTimestamp();
+        if (Measure(validation, null) is not { } onValidation || Measure(train, trainSample) is not { } onSample) return false;
+        pace.Evaluated(Stopwatch.GetElapsedTime(start).TotalSeconds);
+        report(new EvaluationDone(0, 0, onValidation.Loss, onValidation.Scores, onSample.Loss, onSample[recipe.Metric], IsBest: false));
         return true;
     }
 

@@ -329,5 +329,17 @@ public sealed class PretrainTests : IDisposable
         Assert.All(values["transformer.h.0.attn.c_attn.bias"], v => Assert.Equal(0, v));
     }
 
+    [Fact]
+    public void The_start_is_measured_as_step_0_where_that_is_asked_for_and_changes_nothing_that_follows()
+    {
+        var plain = Run(Job(NewModel("bert"), "plain", steps: 4));
+        var measured = Run(Job(NewModel("bert"), "measured", steps: 4) with { MeasuresStart = true });
+        var start = measured.Events.OfType<EvaluationDone>().First();
+        Assert.Equal((0, 0.0, false), (start.Step, start.Epoch, start.IsBest));
+        Assert.True(start.ValidationLoss > measured.Events.OfType<EvaluationDone>().Last().ValidationLoss);
+        Assert.Equal(Losses(plain.Events), Losses(measured.Events));
+        Assert.Equal(plain.Events.OfType<EvaluationDone>().Select(e => e.ValidationLoss), measured.Events.OfType<EvaluationDone>().Skip(1).Select(e => e.ValidationLoss));
+    }
+
     public void Dispose() => folder.Dispose();
 }

@@ -18,11 +18,11 @@ public sealed class RunHubTests(StudioFixture app, Browser browser) : IClassFixt
           c.on('Ended', s => window.ended = s);
           await c.start();
           window.hub = c;
-          try { const h = await c.invoke('Watch', project, run, 0); return 'history ' + h.steps.length; } catch (e) { return String(e.message); }
+          try { const h = await c.invoke('Watch', project, 'runs', run, 0); return 'history ' + h.steps.length; } catch (e) { return String(e.message); }
         }
         """;
 
-    private const string Again = "async ([project, run]) => { try { await window.hub.invoke('Watch', project, run, 0); return 'joined'; } catch (e) { return String(e.message); } }";
+    private const string Again = "async ([project, run]) => { try { await window.hub.invoke('Watch', project, 'runs', run, 0); return 'joined'; } catch (e) { return String(e.message); } }";
 
     [Fact]
     public async Task Only_members_watch_and_who_loses_the_role_receives_nothing_more_and_cannot_join_again()

@@ -5,6 +5,7 @@ using FineTuneStudio.Checklists;
 using FineTuneStudio.Datasets;
 using FineTuneStudio.Engine.FewShot;
 using FineTuneStudio.FewShot;
+using FineTuneStudio.Pretraining;
 using FineTuneStudio.Projects;
 using FineTuneStudio.Reports;
 using FineTuneStudio.Review;
@@ -35,12 +36,13 @@ public sealed class RouteWalkTests(StudioFixture app, Browser browser) : IClassF
         new("/p/{project}/review/{version:int?}", "/p/{p}/review/2"), new("/p/{project}/review/{version:int}/table", "/p/{p}/review/2/table"),
         new("/p/{project}/split", "/p/{p}/split"), new("/p/{project}/base-models", "/p/{p}/base-models"),
         new("/p/{project}/runs", "/p/{p}/runs"), new("/p/{project}/runs/new", "/p/{p}/runs/new"), new("/p/{project}/runs/{run:int}", "/p/{p}/runs/1"),
+        new("/p/{project}/pretraining", "/p/{p}/pretraining"), new("/p/{project}/pretraining/{pretraining:int}", "/p/{p}/pretraining/1"),
         new("/p/{project}/few-shot", "/p/{p}/few-shot"), new("/p/{project}/few-shot/{curve:int}", "/p/{p}/few-shot/1"),
         new("/p/{project}/checklist", "/p/{p}/checklist"), new("/p/{project}/reports", "/p/{p}/reports"), new("/p/{project}/reports/{report:int}", "/p/{p}/reports/1"),
         new("/p/{project}/model/{run:int}", "/p/{p}/model/1"),
         new("/p/{project}/data/upload/{import:int?}", "/p/{p}/data/upload/{import}"), new("/account/second-step", "/account/second-step", Press: "Set up an authenticator app"),
         // The same pages of a project that has nothing yet.
-        .. new[] { "", "/data", "/review", "/split", "/base-models", "/runs", "/runs/new", "/runs/7", "/few-shot", "/few-shot/7", "/checklist", "/reports", "/reports/7", "/model/7" }.Select(page => new Stop("/p/{project}" + page, "/p/{e}" + page, Empty: true)),
+        .. new[] { "", "/data", "/review", "/split", "/base-models", "/runs", "/runs/new", "/runs/7", "/few-shot", "/few-shot/7", "/pretraining", "/pretraining/7", "/checklist", "/reports", "/reports/7", "/model/7" }.Select(page => new Stop("/p/{project}" + page, "/p/{e}" + page, Empty: true)),
     ];
 
     private static IReadOnlyList<string> Routes { get; } = [.. typeof(Program).Assembly.GetTypes().SelectMany(t => t.GetCustomAttributes<RouteAttribute>()).Select(r => r.Template).Order(StringComparer.Ordinal)];
@@ -150,6 +152,28 @@ public sealed class RouteWalkTests(StudioFixture app, Browser browser) : IClassF
         await File.WriteAllLinesAsync(Path.Combine(folder, KeptPoints.FileName), points.Select(point => JsonSerializer.Serialize(new { point, of = "the walk" }, JsonSerializerOptions.Web)));
     }
 
+    /// Pretraining on a text of the project that a person stopped, with its numbers.
+    private static async Task StoppedPretraining(StudioDb db, FinishedRun run)
+    {
+        var text = new PretrainText { ProjectId = run.Project.Id, Name = "letters-of-the-northern-region-march-to-october-final-2.txt.xz", StoredAs = "none.txt.xz", Bytes = 1_234_567, Documents = 4_321, Words = 987_654, Sha256 = "0", UploadedById = run.Engineer.Id, UploadedAt = DateTime.UtcNow };
+        db.PretrainTexts.Add(text);
+        await db.SaveChangesAsync();
+        var recipe = PlanPretraining.Standard(null);
+        var pretraining = new PretrainRun
+        {
+            ProjectId = run.Project.Id, Number = 1, ChoiceJson = JsonSerializer.Serialize(new PretrainChoice("Knows the letters", null, NewSize.Mini, 8000, [text.Id], [], 0.05, 40)), FromModelId = null, TextNames = text.Name, TrainWords = 940_000, HeldOutWords = 47_654,
+            RecipeJson = recipe.ToJson(), RecipeHash = recipe.Sha256(), LaunchedById = run.Engineer.Id, QueuedAt = DateTime.UtcNow, StepsDone = 30, TotalSteps = 40, BestStep = 20, BestMetric = 41.2,
+        };
+        pretraining.Start(DateTime.UtcNow);
+        pretraining.End(RunState.StoppedByPerson, DateTime.UtcNow);
+        db.PretrainRuns.Add(pretraining);
+        await db.SaveChangesAsync();
+        for (var step = 1; step <= 30; step++)
+            db.RunSteps.Add(new RunStep { RunId = pretraining.Id, Step = step, Epoch = step / 80.0, TrainLoss = 6.2 - step * 0.08 + (step % 3) * 0.05, LearningRate = 1e-3 * (1 - step / 40.0), GradientNorm = 1 + step % 4 * 0.2, ExamplesPerSecond = 90 + step, MemoryBytes = 510_000_000 });
+        for (var step = 0; step <= 20; step += 10)
+            db.RunEvaluations.Add(new RunEvaluation { RunId = pretraining.Id, Step = step, Epoch = step / 80.0, ValidationLoss = 6.3 - step * 0.1, ScoresJson = $$"""{"Perplexity":{{540 - 24 * step}},"TokenAccuracy":0.{{step + 10}}}""", TrainSampleLoss = 6.2 - step * 0.1, TrainSampleMetric = 520 - 23 * step, IsBest = step > 0 });
+    }
+
     /// A finished run with a signed report and answers beside it, the sample's messages with broken rows as a second version under review,
     /// a file that waits for its columns to be named, a project with nothing, and long words everywhere.
     private async Task<(FinishedRun Run, IReadOnlyDictionary<string, string> Words)> Content()
@@ -163,6 +187,7 @@ public sealed class RouteWalkTests(StudioFixture app, Browser browser) : IClassF
             db.RunSteps.Add(new RunStep { RunId = run.RunId, Step = step, Epoch = step / 8.0, TrainLoss = 1.1 - step * 0.02 + (step % 3) * 0.03, LearningRate = 1e-3 * (1 - step / 32.0), GradientNorm = 1 + step % 4 * 0.2, ExamplesPerSecond = 210 + step, MemoryBytes = 410_000_000 });
         db.RunLog.Add(new RunLogLine { RunId = run.RunId, At = DateTime.UtcNow, Text = "Started on 2 threads with 120 rows." });
         await StoppedCurve(db, run);
+        await StoppedPretraining(db, run);
         await engineer.Do<AnswerChecklist, int>(async a => { await a.Handle(id, DosAndDonts.All[0].Key, Verdict.Kept, "Two people read every label of the third of March."); return 0; });
         var report = await run.Report();
         var hash = await db.Reports.Where(r => r.ProjectId == id && r.Number == report).Select(r => r.Hash!).SingleAsync();

@@ -1,0 +1,169 @@
+using System.Text;
+using FineTuneStudio.BaseModels;
+using FineTuneStudio.Engine.Metrics;
+using FineTuneStudio.Engine.Training;
+using FineTuneStudio.Pretraining;
+using FineTuneStudio.Projects;
+using FineTuneStudio.Runs;
+using FineTuneStudio.Tests.Runs;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace FineTuneStudio.Tests.Pretraining;
+
+[Collection("training")]
+public sealed class PretrainingTests(StudioFixture app) : IClassFixture<StudioFixture>
+{
+    private static readonly RunRecipe Quick = PlanPretraining.Standard(null) with { BatchSize = 16, MaxLength = 32, LearningRate = 3e-3, EvaluationsPerEpoch = 2 };
+
+    /// The sample's messages, each a document.
+    internal static string Messages(int from = 0, int count = 600) =>
+        string.Join("\n\n", File.ReadLines(Path.Combine(ContentRoot.Find([]), "sample", "customer-messages.csv")).Where(line => line.Trim().Length > 0).Skip(1 + from).Take(count));
+
+    private static PretrainChoice From(BaseModel? model, params int[] texts) => new("Our model", model?.Number, NewSize.Tiny, 500, texts, [], 0.1, null);
+
+    private static Task<PretrainText> Upload(Scene scene, string name, string text) => Upload(scene, name, Encoding.UTF8.GetBytes(text));
+
+    private static Task<PretrainText> Upload(Scene scene, string name, byte[] bytes) => scene.Engineer.Do<UploadText, PretrainText>(u => u.Handle(scene.Project.Id, name, new MemoryStream(bytes)));
+
+    private static Task<int> Start(Scene scene, PretrainChoice choice, RunRecipe? recipe = null) => scene.Engineer.Do<StartPretraining, int>(s => s.Handle(scene.Project.Id, choice, recipe ?? Quick));
+
+    private static async Task<string> Refusal(Task work) => (await Assert.ThrowsAsync<ArgumentException>(() => work)).Message;
+
+    private static async Task<PretrainView> Until(Scene scene, int number, Func<PretrainView, bool> so)
+    {
+        for (var i = 0; i < 900; i++)
+        {
+            var view = (await scene.Engineer.Do<ShowPretraining, PretrainView?>(s => s.Handle(scene.Project.Id, number)))!;
+            if (so(view)) return view;
+            if (view.Run.IsOver) throw new InvalidOperationException($"It is over: {view.Run.State} {view.Run.Failure}");
+            await Task.Delay(100);
+        }
+        throw new TimeoutException($"Pretraining {number} did not get there in 90 s.");
+    }
+
+    [Fact]
+    public async Task A_base_model_goes_on_with_text_and_becomes_a_base_model_from_which_a_run_can_start()
+    {
+        var scene = await Scene.Make(app, "Pretrained");
+        var text = await Upload(scene, "messages.txt", Messages());
+        Assert.Equal((600, PretrainText.WordsOf(Messages())), (text.Documents, text.Words));
+        var number = await Start(scene, From(scene.Model, text.Id));
+        var view = await Until(scene, number, v => v.Run.IsOver);
+
+        Assert.Equal((RunState.Finished, (string?)null), (view.Run.State, view.Run.Failure));
+        Assert.Equal(text.Words, view.Run.TrainWords + view.Run.HeldOutWords);
+        Assert.InRange(view.Run.HeldOutWords!.Value, 0.05 * text.Words, 0.15 * text.Words);
+        Assert.Equal([0, .. view.Evaluations.Skip(1).Select(e => e.Step)], view.Evaluations.Select(e => e.Step));
+        var (before, best) = (view.Evaluations[0], view.Evaluations.Last(e => e.IsBest));
+        Assert.True(best.ValidationLoss < before.ValidationLoss, $"{before.ValidationLoss} to {best.ValidationLoss}");
+        Assert.StartsWith("Finished. Perplexity on the held-out text went from ", view.Sentence);
+        var made = view.Made!;
+        Assert.Equal(("Our model", ModelOrigin.Pretrained, true, number, scene.Model.SuggestedLearningRate), (made.Name, made.Origin, made.CanTrain, made.PretrainingNumber, made.SuggestedLearningRate));
+        Assert.Equal($"Pretrained here on {FineTuneStudio.Ui.Say.Count(view.Run.TrainWords!.Value)} words of messages.txt, from “Practice model”; held-out loss {FineTuneStudio.Ui.Say.Number(before.ValidationLoss)} before, {FineTuneStudio.Ui.Say.Number(best.ValidationLoss)} after", made.Source);
+        Assert.Equal(view.Run.WeightsHash, made.WeightsHash);
+        Assert.False(Directory.Exists(app.Services.GetRequiredService<StudioFolder>().Run(view.Run.Id)));
+        var line = Assert.Single(await scene.Engineer.Do<ListPretraining, IReadOnlyList<PretrainLine>>(l => l.Handle(scene.Project.Id)));
+        Assert.Equal(("Practice model", "Our model", "Engineer"), (line.From, line.Made, line.LaunchedBy));
+
+        var run = await scene.Engineer.Do<LaunchRun, int>(l => l.Handle(scene.Project.Id, 1, made.Number, RunRecipe.For(Metric.MacroF1) with { Epochs = 1, MaxLength = 32 }));
+        Assert.True((await app.Ended(scene.Project, run)).HasModel);
+        await using var db = app.Db;
+        Assert.Equal(["launched pretraining 1 of “Practice model”", "pretrained the base model “Our model”"],
+            (await db.Events.Where(e => e.ProjectId == scene.Project.Id && (e.Text.Contains("launched pretraining") || e.Text.StartsWith("pretrained"))).OrderBy(e => e.Id).Select(e => e.Text).ToListAsync()).Select(t => t.Split(" (")[0]));
+        Assert.Contains(await db.Events.Where(e => e.ProjectId == scene.Project.Id).Select(e => e.Text).ToListAsync(), t => t.StartsWith("pretraining 1: finished; the best checkpoint is of step ") && t.EndsWith("“Our model” is a base model of the project now."));
+    }
+
+    [Fact]
+    public async Task New_weights_learn_from_some_texts_and_are_measured_on_another()
+    {
+        var scene = await Scene.Make(app, "New weights");
+        var (train, held) = (await Upload(scene, "train.txt", Messages()), await Upload(scene, "held.jsonl", string.Join('\n', Messages(600, 60).Split("\n\n").Select(m => System.Text.Json.JsonSerializer.Serialize(new { text = m })))));
+        Assert.Equal(60, held.Documents);
+        var number = await Start(scene, From(null, train.Id) with { HeldOut = [held.Id], Steps = 6 });
+        var view = await Until(scene, number, v => v.Run.IsOver);
+        Assert.Equal((RunState.Finished, (string?)null, 6), (view.Run.State, view.Run.Failure, view.Run.StepsDone));
+        Assert.Equal((train.Words, held.Words), (view.Run.TrainWords, view.Run.HeldOutWords));
+        Assert.Equal(("BertForPreTraining", 2, 128, 32), (view.Made!.Architecture, view.Made.Blocks, view.Made.HiddenSize, view.Made.MaxPositions));
+        Assert.Contains("from new weights", view.Made.Source);
+        Assert.Contains(view.Log, l => l.Text.StartsWith("Learned a vocabulary of "));
+    }
+
+    [Fact]
+    public async Task One_that_is_stopped_keeps_its_best_model_and_one_that_is_cancelled_keeps_nothing()
+    {
+        var scene = await Scene.Make(app, "Stopped");
+        var text = await Upload(scene, "messages.txt", Messages());
+        var first = await Start(scene, From(scene.Model, text.Id), Quick with { Epochs = 100 });
+        var second = await Start(scene, From(scene.Model, text.Id), Quick with { Epochs = 100 });
+        var third = await Start(scene, From(scene.Model, text.Id));
+        await Until(scene, first, v => v.Evaluations.Any(e => e.IsBest));
+        Assert.Equal("Waiting: 2 runs before this one.", (await Until(scene, third, _ => true)).Sentence);
+        Assert.Equal("Pretraining 1 still reads “messages.txt”; wait for it to end, or cancel it.", await Refusal(scene.Engineer.Do<RemoveText>(r => r.Handle(scene.Project.Id, text.Id))));
+        Assert.Equal("Pretraining 3 is not running; cancel it, or restart it first.", await Refusal(scene.Engineer.Do<StopPretraining>(s => s.Stop(scene.Project.Id, third))));
+        await scene.Engineer.Do<StopPretraining>(s => s.Cancel(scene.Project.Id, third));
+        Assert.Equal(RunState.Cancelled, (await Until(scene, third, v => v.Run.IsOver)).Run.State);
+
+        await scene.Engineer.Do<StopPretraining>(s => s.Stop(scene.Project.Id, first));
+        var stopped = await Until(scene, first, v => v.Run.IsOver);
+        Assert.Equal((RunState.StoppedByPerson, "Our model"), (stopped.Run.State, stopped.Made?.Name));
+        await Until(scene, second, v => v.Run.State == RunState.Running);
+        await scene.Engineer.Do<StopPretraining>(s => s.Cancel(scene.Project.Id, second));
+        var cancelled = await Until(scene, second, v => v.Run.IsOver);
+        Assert.Equal((RunState.Cancelled, (BaseModel?)null), (cancelled.Run.State, cancelled.Made));
+        Assert.Equal("Pretraining 2 is over already; there is nothing to stop.", await Refusal(scene.Engineer.Do<StopPretraining>(s => s.Stop(scene.Project.Id, second))));
+        Assert.Equal("Pretraining 2 is not interrupted, so it cannot be restarted.", await Refusal(scene.Engineer.Do<StopPretraining>(s => s.Restart(scene.Project.Id, second))));
+
+        await scene.Engineer.Do<RemoveText>(r => r.Handle(scene.Project.Id, text.Id));
+        Assert.False(File.Exists(Path.Combine(app.Services.GetRequiredService<StudioFolder>().Texts, text.StoredAs)));
+        Assert.Equal("messages.txt", (await Until(scene, first, _ => true)).Run.TextNames);
+    }
+
+    [Fact]
+    public async Task What_is_no_text_is_refused_by_the_name_that_it_was_sent_with_and_leaves_nothing_behind()
+    {
+        var scene = await Scene.Make(app, "Refused");
+        Assert.Equal("report.pdf is of no kind that is read as text; expected .txt, .txt.xz, .jsonl or .jsonl.xz.", await Refusal(Upload(scene, "C:\\texts\\report.pdf", "x")));
+        Assert.Equal("empty.txt has no text to train on.", await Refusal(Upload(scene, "empty.txt", "\n\n")));
+        Assert.Equal("latin.txt is not UTF-8 near line 1; save it as UTF-8.", await Refusal(Upload(scene, "../../latin.txt", [0x47, 0xfc, 0x6e])));
+        Assert.Equal("Line 2 of rows.jsonl is no valid JSON: each line of a JSONL file must be an object such as {\"text\": \"...\"}.", await Refusal(Upload(scene, "rows.jsonl", "{\"text\": \"a\"}\n{")));
+        Assert.Equal("cut.txt.xz is no complete xz file (near line 1); copy or download it again.", await Refusal(Upload(scene, "cut.txt.xz", "no xz")));
+        await Upload(scene, "first.txt", "one text\n\nand one more");
+        Assert.Equal("again.txt is here already, byte for byte, as first.txt.", await Refusal(Upload(scene, "again.txt", "one text\n\nand one more")));
+        var folder = app.Services.GetRequiredService<StudioFolder>();
+        await using var db = app.Db;
+        Assert.Equal((await db.PretrainTexts.Select(t => t.StoredAs).ToListAsync()).Order(), Directory.EnumerateFiles(folder.Texts).Select(f => Path.GetFileName(f)).Order());
+        Assert.Empty(Directory.EnumerateFileSystemEntries(folder.Uploads));
+    }
+
+    [Fact]
+    public async Task What_stands_against_a_start_is_said_before_it()
+    {
+        var scene = await Scene.Make(app, "Against");
+        var (one, many) = (await Upload(scene, "one.txt", string.Join(' ', Enumerable.Repeat("word", 400))), await Upload(scene, "many.txt", Messages(0, 60)));
+        var good = From(scene.Model, many.Id);
+        Assert.Equal("No text is chosen to learn from; upload one, or set one to “learn from”.", await Refusal(Start(scene, good with { Train = [] })));
+        Assert.Equal("One of the texts is not in the project any more; load the page again.", await Refusal(Start(scene, good with { Train = [many.Id, 999_999] })));
+        Assert.Equal("A text is both learned from and held out; a model must be measured on text that it did not learn from.", await Refusal(Start(scene, good with { HeldOut = [many.Id] })));
+        Assert.StartsWith("The train text is one document, so none can be held out of it", await Refusal(Start(scene, good with { Train = [one.Id] })));
+        Assert.Equal("Max length is 512 tokens but the base model has only 128 positions; set it to 128 or less.", await Refusal(Start(scene, good, Quick with { MaxLength = 512 })));
+        Assert.Equal("About 6 words are held out, which is less than one block of 32 tokens; hold out more, or set max length to fewer.",
+            await Refusal(Start(scene, good with { Train = [(await Upload(scene, "short.txt", string.Join("\n\n", Enumerable.Repeat("six words are in this line", 10)))).Id] })));
+        Assert.Equal("There is no base model 9 in this project; choose one from the catalogue.", await Refusal(Start(scene, good with { Model = 9 })));
+        Assert.Empty(await scene.Engineer.Do<ListPretraining, IReadOnlyList<PretrainLine>>(l => l.Handle(scene.Project.Id)));
+    }
+
+    [Fact]
+    public async Task An_encoder_other_than_BERT_is_not_offered_and_refused_with_the_reason()
+    {
+        var scene = await Scene.Make(app, "Unfit");
+        var text = await Upload(scene, "messages.txt", Messages(0, 60));
+        var folder = app.Services.GetRequiredService<StudioFolder>();
+        var config = Path.Combine(folder.BaseModel(scene.Model.StoredAs), "config.json");
+        await File.WriteAllTextAsync(config, (await File.ReadAllTextAsync(config)).Replace("\"bert\"", "\"roberta\""));
+        var choices = await scene.Engineer.Do<PlanPretraining, PretrainChoices>(p => p.Choices(scene.Project.Id));
+        Assert.Empty(choices.Models);
+        Assert.Equal([$"“Practice model” ({scene.Model.Architecture}) cannot be pretrained here; of encoders, BERT can."], choices.Unfit);
+        Assert.Equal(choices.Unfit[0], await Refusal(Start(scene, From(scene.Model, text.Id))));
+    }
+}
