@@ -3,6 +3,8 @@ let request = null;
 // The names of the chosen files.
 export const names = input => Array.from(input.files, file => file.name);
 
+export function forget(input) { input.value = ''; }
+
 // Streams a chosen file to the server. Answers null where it was taken, else the sentence that says why not.
 export function send(input, url, token, page, at = 0) {
   const file = input.files[at];

@@ -82,7 +82,8 @@ export async function create(root, page, o) {
       ...(o.byLoss ? second ? [{ x: ex, y: evaluations.map(of(second)), name: `${o.held} ${second.name}`, mode: 'lines', line: { color: color('--validation'), width: 1.5, dash: 'dot' } }] : []
         : [{ x: ex, y: evaluations.map(e => e.trainSampleMetric), name: `the same on train ${o.what}`, mode: 'lines', line: { color: color('--train'), width: 1.5, dash: 'dash' } }]),
       ...star(of(first)),
-    ], layout('share', { yaxis: o.share ? { ...axis('value, 0 to 1'), ...(evaluations.length ? { rangemode: 'tozero' } : { range: [0, 1] }) } : axis(first.name) }));
+    // Perplexity falls by powers of ten; on a plain axis all that comes after its start lies on the ground.
+    ], layout('share', { yaxis: o.share ? { ...axis('value, 0 to 1'), ...(evaluations.length ? { rangemode: 'tozero' } : { range: [0, 1] }) } : { ...axis(first.name), type: falls(evaluations.map(of(first))) ? 'log' : 'linear' } }));
     const small = { showlegend: false, margin: { t: 6, r: 8, l: 44, b: 30 } };
     for (const [name, value] of [['learningRate', s => s.learningRate], ['gradientNorm', s => s.gradientNorm], ['examplesPerSecond', s => s.examplesPerSecond], ['memory', s => s.memoryBytes / 2 ** 30]])
       react(name, [{ x, y: thin.map(value), mode: 'lines', line: { color: color('--train'), width: 1.5 } }], layout('', { ...small, yaxis: { ...axis(''), rangemode: 'tozero', nticks: 4 }, xaxis: { ...axis(''), nticks: 4 } }));
@@ -108,6 +109,8 @@ export async function create(root, page, o) {
     },
   };
 }
+
+function falls(values) { return Math.min(...values) > 0 && Math.max(...values) > 20 * Math.min(...values); }
 
 function sparse(points) {
   if (points.length <= MOST_POINTS) return points;

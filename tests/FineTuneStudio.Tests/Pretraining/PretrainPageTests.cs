@@ -33,6 +33,7 @@ public sealed class PretrainPageTests(StudioFixture app, Browser browser) : ICla
         await Button("Upload the text").ClickAsync();
         await Assertions.Expect(page.GetByText("broken.txt is not UTF-8 near line 1; save it as UTF-8.")).ToBeVisibleAsync();
         await Assertions.Expect(page.GetByRole(AriaRole.Region, new() { Name = "Texts", Exact = true }).Locator("tbody tr")).ToHaveCountAsync(1);
+        Assert.Equal(0, await Field("Text files").EvaluateAsync<int>("input => input.files.length"));
         await Assertions.Expect(page.GetByText("one document of 20", new() { Exact = true })).ToBeVisibleAsync();
 
         await Field("Held out, in % of the documents").FillAsync("ten");
@@ -41,7 +42,7 @@ public sealed class PretrainPageTests(StudioFixture app, Browser browser) : ICla
         await Field("Held out, in % of the documents").FillAsync("10");
         await Field("Batch size").FillAsync("16");
         await Field("Max length").FillAsync("32");
-        await Field("Epochs").FillAsync("3");
+        await Field("Epochs").FillAsync("100");
         await Field("Evaluations per epoch").FillAsync("2");
         await Field("Name of the model that is made").FillAsync("Knows our messages");
         await Shell.Look.At(page, "pretraining-new");
@@ -53,12 +54,18 @@ public sealed class PretrainPageTests(StudioFixture app, Browser browser) : ICla
         await page.SetViewportSizeAsync(1280, 900);
         await Button("Start the pretraining").ClickAsync();
         await page.ComesTo("/pretraining/1$");
-        await Assertions.Expect(page.Locator(".verdict")).ToContainTextAsync("Finished. Perplexity on the held-out text went from", new() { Timeout = 90_000 });
+        await page.WaitForFunctionAsync("() => Number(document.querySelector('.run-charts')?.dataset.livePoints) > 0", null, new() { Timeout = 60_000 });
+        await Assertions.Expect(page.Locator(".verdict")).ToContainTextAsync("Learning. Perplexity on the held-out text went from", new() { Timeout = 60_000 });
+        await Assertions.Expect(page.GetByText("left.")).ToBeVisibleAsync();
+        await page.WaitForFunctionAsync("() => document.querySelector('[data-chart=metric]').data?.[0].x.length > 5", null, new() { Timeout = 60_000 });
+        await Button("Stop and keep the best").ClickAsync();
+        await Assertions.Expect(page.Locator(".verdict")).ToContainTextAsync("Stopped by a person. Perplexity on the held-out text went from", new() { Timeout = 60_000 });
         // The curve begins before the first step.
         await page.WaitForFunctionAsync("() => document.querySelector('[data-chart=loss]')?.data?.[2]?.x?.[0] === 0 && document.querySelector('[data-chart=metric]').data[0].x.length > 2");
         Assert.Equal(["training, each step", "training, smoothed", "held-out", "best checkpoint"], await page.EvaluateAsync<string[]>("() => document.querySelector('[data-chart=loss]').data.map(d => d.name)"));
         Assert.Equal(["held-out perplexity", "the same on train text", "best checkpoint"], await page.EvaluateAsync<string[]>("() => document.querySelector('[data-chart=metric]').data.map(d => d.name)"));
         await Assertions.Expect(page.GetByText("Perplexity on the held-out text and on a sample of the train text (lower is better)")).ToBeVisibleAsync();
+        Assert.Equal("log", await page.EvaluateAsync<string>("() => document.querySelector('[data-chart=metric]').layout.yaxis.type"));
         await Shell.Look.At(page, "pretraining-run");
         Assert.Empty(await Shell.PageFaults.Find(page));
         await page.SetViewportSizeAsync(390, 900);

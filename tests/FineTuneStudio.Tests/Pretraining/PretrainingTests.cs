@@ -90,6 +90,20 @@ public sealed class PretrainingTests(StudioFixture app) : IClassFixture<StudioFi
     }
 
     [Fact]
+    public async Task A_project_that_answers_prompts_pretrains_a_language_model_and_goes_on_with_it()
+    {
+        var engineer = await app.NewPerson("Engineer");
+        var scene = new Scene(app, await app.NewProject(engineer, "Answers", TextTask.Generation), engineer, null!, null!);
+        var text = await Upload(scene, "messages.txt", Messages());
+        var first = await Until(scene, await Start(scene, From(null, text.Id) with { Steps = 6 }), v => v.Run.IsOver);
+        Assert.Equal((RunState.Finished, (string?)null, "GPT2LMHeadModel"), (first.Run.State, first.Run.Failure, first.Made?.Architecture));
+        var second = await Until(scene, await Start(scene, From(first.Made, text.Id) with { Name = "Gone on", Share = 0, Steps = 3 }), v => v.Run.IsOver);
+        Assert.Equal((RunState.Finished, (string?)null, 3), (second.Run.State, second.Run.Failure, second.Run.BestStep));
+        Assert.Equal("Finished. Nothing is held out, so nothing is measured.", second.Sentence);
+        Assert.Equal($"Pretrained here on {FineTuneStudio.Ui.Say.Count(text.Words)} words of messages.txt, from “Our model”; nothing was held out to measure it on", second.Made!.Source);
+    }
+
+    [Fact]
     public async Task One_that_is_stopped_keeps_its_best_model_and_one_that_is_cancelled_keeps_nothing()
     {
         var scene = await Scene.Make(app, "Stopped");

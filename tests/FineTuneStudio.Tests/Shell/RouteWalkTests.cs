@@ -172,6 +172,7 @@ public sealed class RouteWalkTests(StudioFixture app, Browser browser) : IClassF
             db.RunSteps.Add(new RunStep { RunId = pretraining.Id, Step = step, Epoch = step / 80.0, TrainLoss = 6.2 - step * 0.08 + (step % 3) * 0.05, LearningRate = 1e-3 * (1 - step / 40.0), GradientNorm = 1 + step % 4 * 0.2, ExamplesPerSecond = 90 + step, MemoryBytes = 510_000_000 });
         for (var step = 0; step <= 20; step += 10)
             db.RunEvaluations.Add(new RunEvaluation { RunId = pretraining.Id, Step = step, Epoch = step / 80.0, ValidationLoss = 6.3 - step * 0.1, ScoresJson = $$"""{"Perplexity":{{540 - 24 * step}},"TokenAccuracy":0.{{step + 10}}}""", TrainSampleLoss = 6.2 - step * 0.1, TrainSampleMetric = 520 - 23 * step, IsBest = step > 0 });
+        await db.SaveChangesAsync();
     }
 
     /// A finished run with a signed report and answers beside it, the sample's messages with broken rows as a second version under review,
