@@ -182,6 +182,68 @@ public class TensorTests
         }
     }
 
+    /// <summary>The binding multiplies batches itself: every layout that it reads in place, those it copies, and those it leaves to libtorch.</summary>
+    [Theory]
+    [InlineData(1, 1, 1, 1)]
+    [InlineData(5, 3, 1, 4)]
+    [InlineData(5, 1, 6, 1)]
+    [InlineData(130, 17, 33, 9)]
+    [InlineData(3, 0, 4, 2)]
+    [InlineData(0, 3, 4, 2)]
+    [InlineData(3, 4, 0, 2)]
+    public void Products_of_batches_are_right_for_every_layout_of_their_operands(int batch, int rows, int inner, int columns)
+    {
+        using var scope = NewDisposeScope();
+        manual_seed(8);
+        foreach (var left in Layouts(batch, rows, inner))
+            foreach (var right in Layouts(batch, inner, columns))
+            {
+                var expected = (left.to(float64).unsqueeze(-1) * right.to(float64).unsqueeze(1)).sum(2);
+                var found = left.bmm(right);
+                Assert.Equal([batch, rows, columns], found.shape);
+                Assert.True(found.to(float64).allclose(expected, 1e-4, 1e-5), $"{left} {string.Join(',', left.stride())} by {string.Join(',', right.stride())}");
+            }
+
+        static IEnumerable<Tensor> Layouts(int batch, int rows, int columns) =>
+        [
+            randn(batch, rows, columns),
+            randn(batch, columns, rows).transpose(1, 2),
+            randn(rows, batch, columns).transpose(0, 1),
+            randn(batch, rows, 2 * columns).narrow(2, columns, columns),
+            randn(columns, rows, batch).permute(2, 1, 0),
+            randn(batch, 2 * rows, 3 * columns)[.., ..rows, ..columns].contiguous().flip(1),
+            randn(1, rows, columns).expand(batch, rows, columns),
+            randn(batch, rows, 1).expand(batch, rows, columns),
+            randn(batch, rows, columns).to(float64).to(float32),
+        ];
+    }
+
+    [Fact]
+    public void Batches_that_do_not_fit_each_other_are_refused_in_libtorchs_words_and_doubles_stay_libtorchs()
+    {
+        using var scope = NewDisposeScope();
+        Assert.Contains("Expected size for first two dimensions of batch2 tensor to be: [2, 4]", Assert.Throws<ExternalException>(() => zeros(2, 3, 4).bmm(zeros(2, 5, 6))).Message);
+        Assert.Contains("Expected size for first two dimensions of batch2 tensor to be: [2, 4]", Assert.Throws<ExternalException>(() => zeros(2, 3, 4).bmm(zeros(3, 4, 6))).Message);
+        Assert.Equal(float64, ones(2, 3, 4, float64).bmm(ones(2, 4, 5, float64)).dtype);
+    }
+
+    [Fact]
+    public void Gradients_of_a_product_of_batches_are_those_of_its_definition()
+    {
+        using var scope = NewDisposeScope();
+        manual_seed(9);
+        var left = randn(6, 5, 7).requires_grad_();
+        var right = randn(6, 4, 7).requires_grad_();
+        var weights = randn(6, 5, 4);
+        (left.bmm(right.transpose(1, 2)) * weights).sum().backward();
+        var (byProduct, byProductRight) = (left.grad!.clone(), right.grad!.clone());
+        left.grad!.zero_();
+        right.grad!.zero_();
+        ((left.unsqueeze(2) * right.unsqueeze(1)).sum(3) * weights).sum().backward();
+        Assert.True(byProduct.allclose(left.grad, 1e-4, 1e-5));
+        Assert.True(byProductRight.allclose(right.grad, 1e-4, 1e-5));
+    }
+
     [Fact]
     public void Bytes_of_scattered_elements_and_numbers_of_unsupported_dtypes_are_refused_with_what_is_supported()
     {

@@ -23,7 +23,9 @@ internal static unsafe class ProcessTuning
         if (!OperatingSystem.IsLinux()) return;
 
         // Threads that spin while they wait take the cores from those that work: on a busy machine training then all but stops.
+        // Not at all is too little: the next loop of a step comes some microseconds later, and to wake a thread takes longer than that.
         Default("OMP_WAIT_POLICY\0"u8, "PASSIVE\0"u8);
+        Default("GOMP_SPINCOUNT\0"u8, "20000\0"u8);
 
         // libtorch asks the processor itself, which a virtual machine answers wrongly (1 of 2 cores seen), and knows no limit of a container.
         Default("OMP_NUM_THREADS\0"u8, Encoding.ASCII.GetBytes($"{Cores()}\0"));

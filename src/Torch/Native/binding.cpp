@@ -1,6 +1,7 @@
 // The whole native side of the binding: operators are called boxed through the ATen dispatcher, so one call reaches
 // every operator libtorch has. Every entry point is guarded: no exception crosses this ABI, a failed call returns
 // -1 (or null) and leaves its message in ft_error(). Tensors cross as TensorImpl*, each pointer owning one reference.
+#include <ATen/CPUFunctions.h>
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
@@ -11,9 +12,12 @@
 #include <c10/core/InferenceMode.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/api/include/torch/version.h>
+#include <torch/library.h>
 
 #include <dlfcn.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdlib>
 #include <string>
@@ -432,12 +436,72 @@ static void* symbolOf(const char* library, const char* name) {
   return handle ? dlsym(handle, name) : nullptr;
 }
 
+static DnnlSgemm dnnlSgemm() {
+  static const auto found = reinterpret_cast<DnnlSgemm>(getenv("FTS_BLAS") ? nullptr : symbolOf("libdnnl.so.2", "dnnl_sgemm"));
+  return found;
+}
+
 // Fortran's column-major product is the row-major product of the swapped operands.
 API void sgemm_(const char* transA, const char* transB, const int* m, const int* n, const int* k, const float* alpha, const float* a, const int* lda,
                 const float* b, const int* ldb, const float* beta, float* c, const int* ldc) {
-  static const auto dnnl = reinterpret_cast<DnnlSgemm>(getenv("FTS_BLAS") ? nullptr : symbolOf("libdnnl.so.2", "dnnl_sgemm"));
-  if (dnnl && *k > 0 && dnnl(*transB, *transA, *n, *m, *k, *alpha, b, *ldb, a, *lda, *beta, c, *ldc) == 0) return;
+  if (auto dnnl = dnnlSgemm(); dnnl && *k > 0 && dnnl(*transB, *transA, *n, *m, *k, *alpha, b, *ldb, a, *lda, *beta, c, *ldc) == 0) return;
   static const auto blas = reinterpret_cast<BlasSgemm>(symbolOf("libblas.so.3", "sgemm_"));
   TORCH_CHECK(blas, "neither oneDNN's sgemm nor a BLAS was found");
   blas(transA, transB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
 }
+
+// Without MKL libtorch multiplies a batch one matrix after the other, each on all threads: for the small matrices of
+// attention the threads then meet more than they work. Here every thread takes whole matrices.
+
+// How sgemm may read a matrix: as it lies, or transposed. Neither: a copy is needed.
+struct Layout {
+  char trans;
+  int64_t step;
+};
+static c10::optional<Layout> layoutOf(const at::Tensor& t) {
+  auto rows = t.size(1), columns = t.size(2), down = t.stride(1), right = t.stride(2);
+  if ((right == 1 || columns == 1) && (down >= columns || rows == 1)) return Layout{'N', std::max(down, columns)};
+  if ((down == 1 || rows == 1) && (right >= rows || columns == 1)) return Layout{'T', std::max(right, rows)};
+  return c10::nullopt;
+}
+
+static at::Tensor batchedProduct(const at::Tensor& left, const at::Tensor& right) {
+  auto floats = [](const at::Tensor& t) { return t.scalar_type() == at::kFloat && t.dim() == 3 && t.numel() > 0; };
+  if (!floats(left) || !floats(right) || left.size(0) != right.size(0) || left.size(2) != right.size(1)) return at::cpu::bmm(left, right);
+  auto a = layoutOf(left) ? left : left.contiguous(), b = layoutOf(right) ? right : right.contiguous();
+  auto la = *layoutOf(a), lb = *layoutOf(b);
+  int64_t batch = a.size(0), n = a.size(1), k = a.size(2), m = b.size(2);
+  auto out = at::empty({batch, n, m}, a.options());
+  auto *pa = a.data_ptr<float>(), *pb = b.data_ptr<float>(), *pc = out.data_ptr<float>();
+  std::atomic<bool> failed{false};
+  auto grain = std::max<int64_t>(1, (1 << 20) / (n * k * m));
+  at::parallel_for(0, batch, grain, [&](int64_t from, int64_t to) {
+    for (auto i = from; i < to; i++)
+      if (dnnlSgemm()(la.trans, lb.trans, n, m, k, 1, pa + i * a.stride(0), la.step, pb + i * b.stride(0), lb.step, 0, pc + i * n * m, m) != 0) failed = true;
+  });
+  return failed ? at::cpu::bmm(left, right) : out;
+}
+
+// libtorch warns when a kernel of its own is replaced, which here is meant.
+#if TORCH_VERSION_MAJOR >= 2
+namespace warnings = c10::WarningUtils;
+struct Silence : c10::WarningHandler {
+  void process(const c10::Warning&) override {}
+};
+#else
+namespace warnings = c10::Warning;
+struct Silence : c10::WarningHandler {
+  void process(const c10::SourceLocation&, const std::string&, bool) override {}
+};
+#endif
+
+static const bool batched = [] {
+  if (!dnnlSgemm() || at::hasMKL()) return false;
+  Silence silence;
+  auto before = warnings::get_warning_handler();
+  warnings::set_warning_handler(&silence);
+  static auto library = torch::Library(torch::Library::IMPL, "aten", c10::DispatchKey::CPU, __FILE__, __LINE__);
+  library.impl("bmm", batchedProduct);
+  warnings::set_warning_handler(before);
+  return true;
+}();
