@@ -12,6 +12,12 @@ namespace FineTuneStudio.Engine.Models;
 /// </summary>
 public abstract class CausalLM : Module<Tensor, Tensor?, Tensor>
 {
+    /// <summary>The label of a token that does not count.</summary>
+    private const int Ignored = -100;
+
+    /// <summary>Scores in a block that the process keeps for the next (32 MB), but enough rows that adding up the table's gradient does not cost more than it spares.</summary>
+    private const long ScoresTogether = 8_000_000, LeastTogether = 512;
+
     private protected CausalLM(string name) : base(name)
     {
     }
@@ -71,12 +77,37 @@ public abstract class CausalLM : Module<Tensor, Tensor?, Tensor>
     /// <param name="logits">float32 [batch, length, vocabulary].</param>
     /// <param name="labels">int64 [batch, length]; -100 where a token does not count, such as padding or a prompt.</param>
     /// <returns>float32 scalar in nats; NaN where no label counts.</returns>
-    public static Tensor Loss(Tensor logits, Tensor labels)
+    public static Tensor Loss(Tensor logits, Tensor labels) =>
+        F.cross_entropy(logits.to(float32).view(-1, logits.shape[2]), Next(labels).view(-1), ignore_index: Ignored);
+
+    /// <summary>
+    /// The same loss from the tokens. Only tokens that count are compared with the vocabulary, and some hundred at a time: all scores of a
+    /// batch are often the largest tensor of a step, and as one block they would be asked of the system, and given back, in each.
+    /// </summary>
+    /// <param name="input_ids">As of <see cref="forward(Tensor, Tensor?)"/>.</param>
+    /// <param name="attention_mask">As of <see cref="forward(Tensor, Tensor?)"/>.</param>
+    /// <param name="position_ids">As of <see cref="Logits(Tensor, Tensor?, Tensor?)"/>.</param>
+    /// <param name="labels">int64 [batch, length]; -100 where a token does not count.</param>
+    /// <inheritdoc cref="Loss(Tensor, Tensor)"/>
+    /// <exception cref="ArgumentException">The text is longer than <see cref="MaxPositions"/>, or the mask has another shape.</exception>
+    public Tensor Loss(Tensor input_ids, Tensor? attention_mask, Tensor? position_ids, Tensor labels)
     {
-        // The labels move and not the logits, which are by far the larger and would be copied.
-        var next = cat([labels.narrow(1, 1, labels.shape[1] - 1), full(labels.shape[0], 1, -100, dtype: int64, device: labels.device)], 1);
-        return F.cross_entropy(logits.to(float32).view(-1, logits.shape[2]), next.view(-1), ignore_index: -100);
+        var hidden = Decode(input_ids, attention_mask, position_ids, null, null);
+        var next = Next(labels).view(-1);
+        var counted = next.ne(Ignored).nonzero().squeeze(1);
+        var (asked, targets) = (hidden.reshape(-1, hidden.shape[2]).index_select(0, counted), next.index_select(0, counted));
+        var sum = asked.sum().to(float32) * 0;
+        var together = Math.Max(LeastTogether, ScoresTogether / VocabularySize);
+        for (var from = 0L; from < targets.shape[0]; from += together)
+        {
+            var count = Math.Min(together, targets.shape[0] - from);
+            sum = sum + F.cross_entropy(Head(asked.narrow(0, from, count)).to(float32), targets.narrow(0, from, count), reduction: Reduction.Sum);
+        }
+        return sum / targets.shape[0];
     }
+
+    // The labels move and not the logits, which are by far the larger and would be copied.
+    private static Tensor Next(Tensor labels) => cat([labels.narrow(1, 1, labels.shape[1] - 1), full(labels.shape[0], 1, Ignored, dtype: int64, device: labels.device)], 1);
 
     /// <summary>The final norm's output [batch, length, hidden]; every hidden state goes into <paramref name="states"/> where given.</summary>
     private protected abstract Tensor Blocks(Tensor input_ids, Tensor position_ids, Tensor? mask, KeyValueCache? cache, List<Tensor>? states);

@@ -137,10 +137,10 @@ internal sealed class GenerationObjective : Objective
         if (recipe.Packing == Packing.Off)
         {
             var (ids, mask) = texts.Batch(rows);
-            return CausalLM.Loss(model.call(ids, mask), answered.LabelsOf(rows));
+            return model.Loss(ids, mask, null, answered.LabelsOf(rows));
         }
         var (packed, segments, positions, labels) = answered.Packed(rows, recipe.MaxLength);
-        return CausalLM.Loss(model.Logits(packed, CausalLM.PackedMask(segments), positions), labels);
+        return model.Loss(packed, CausalLM.PackedMask(segments), positions, labels);
     }
 
     public override Evaluation Measure(TokenizedTexts texts, IEnumerable<int[]> batches)
