@@ -24,18 +24,21 @@ public sealed class ShowCurve(IDbContextFactory<StudioDb> databases, ProjectAcce
         var model = await db.BaseModels.Where(m => m.Id == found.BaseModelId).Select(m => m.Name).SingleAsync(cancel);
         var split = await db.Splits.Where(s => s.Id == found.SplitId).Select(s => s.Number).SingleAsync(cancel);
         var who = await db.Users.Where(u => u.Id == found.StartedById).Select(u => u.DisplayName).SingleOrDefaultAsync(cancel);
-        var (points, fault) = Points(folder.Curve(found.Id));
-        var outcome = found.State == CurveState.Finished ? FewShotOutcome.Finished : FewShotOutcome.Stopped;
-        return new(found, new(outcome, points, found.PointsTotal, found.PoolRows, found.MeasuredRows, found.MajorityLabel, found.MajorityAccuracy, found.MajorityMacroF1, JsonSerializer.Deserialize<string[]>(found.NotesJson)!),
-            model, split, who ?? "someone who has left", signals.Standing(found.Id), fault);
+        var (measured, fault) = Read(folder, found);
+        return new(found, measured, model, split, who ?? "someone who has left", signals.Standing(found.Id), fault);
     }
 
     internal static Task<LearningCurveRun?> Find(IQueryable<LearningCurveRun> curves, string projectId, int number, CancellationToken cancel) =>
         curves.SingleOrDefaultAsync(c => c.ProjectId == projectId && c.Number == number, cancel);
 
-    private static (IReadOnlyList<FewShotPoint> Points, string? Fault) Points(string folder)
+    /// The curve as far as it is measured, and why its points cannot be read.
+    internal static (FewShotCurve Curve, string? Fault) Read(StudioFolder folder, LearningCurveRun run)
     {
-        try { return (KeptPoints.In(folder), null); }
-        catch (Exception e) when (e is TrainingException or IOException) { return ([], $"The points of this curve cannot be read: {e.Message}"); }
+        IReadOnlyList<FewShotPoint> points = [];
+        string? fault = null;
+        try { points = KeptPoints.In(folder.Curve(run.Id)); }
+        catch (Exception e) when (e is TrainingException or IOException) { fault = $"The points of this curve cannot be read: {e.Message}"; }
+        return (new(run.State == CurveState.Finished ? FewShotOutcome.Finished : FewShotOutcome.Stopped, points, run.PointsTotal, run.PoolRows, run.MeasuredRows,
+            run.MajorityLabel, run.MajorityAccuracy, run.MajorityMacroF1, JsonSerializer.Deserialize<string[]>(run.NotesJson)!), fault);
     }
 }

@@ -1,7 +1,9 @@
 using System.Text;
 using FineTuneStudio.BaseModels;
 using FineTuneStudio.Datasets;
+using FineTuneStudio.Engine.FewShot;
 using FineTuneStudio.Engine.Generation;
+using FineTuneStudio.Engine.Metrics;
 using FineTuneStudio.Engine.Models;
 using FineTuneStudio.Engine.Training;
 using FineTuneStudio.Reports;
@@ -54,6 +56,14 @@ internal static class ModelCard
             foreach (var baseline in body.Baselines) Line("- " + Plain(ReportSentences.Against(body, baseline)));
             Line("- " + ReportSentences.Looks(body.TestLooks));
             if (body.Fit is { } fit) Line("- " + fit.Sentence);
+            if (body.Curves is { Shown.Count: > 0 } curves)
+            {
+                Line();
+                Line("## What more rows would bring");
+                foreach (var curve in curves.Shown) Curve(curve, body, Line);
+                Line();
+                Line(ReportSentences.Foreseen);
+            }
         }
         Line();
         Line("## Data and training");
@@ -105,6 +115,22 @@ internal static class ModelCard
         Line();
         Line($"Written by FineTuneStudio on {at:yyyy-MM-dd HH:mm} UTC.");
         return card.ToString();
+    }
+
+    private static void Curve(ReportCurve curve, ReportBody body, Action<string> line)
+    {
+        line("");
+        line($"{Plain(curve.How())} {One(curve.Of(body))} Mean {body.Metric.Name()} with its 95 % interval over the draws:");
+        line("");
+        line($"| examples a label | rows |{string.Concat(curve.Lines.Select(l => $" {l.Method.Name()} |"))}");
+        line($"|---|---|{string.Concat(curve.Lines.Select(_ => "---|"))}");
+        foreach (var row in curve.Lines.SelectMany(l => l.Means).GroupBy(m => m.K).OrderBy(g => g.Key))
+            line($"| {Say.Count(row.Key)} | {Say.Count(row.First().Rows)} |{string.Concat(curve.Lines.Select(l => l.Means.SingleOrDefault(m => m.K == row.Key) is not { } m ? " not measured |"
+                : $" {Say.Score(m.Mean)}{(m.Interval is { } i ? $" ({Say.Score(i.Low)} to {Say.Score(i.High)})" : "")} |"))}");
+        line("");
+        line($"Always saying `{One(curve.MajorityLabel)}` has {Say.Score(curve.Majority)}.");
+        line("");
+        foreach (var told in curve.Advice) line($"- {told.Method.Name()}: {told.Sentence}");
     }
 
     /// The Hub's name for what the model does.

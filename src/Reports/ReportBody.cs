@@ -31,6 +31,9 @@ public sealed record ReportBody(
     /// Null in reports from before it was measured.
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public TextLengths? Lengths { get; init; }
 
+    /// Null of a task of which none are made, and in reports from before they were part of it.
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public ReportCurves? Curves { get; init; }
+
     private static readonly JsonSerializerOptions Json = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, Converters = { new JsonStringEnumConverter() } };
 
     public string ToJson() => JsonSerializer.Serialize(this, Json);

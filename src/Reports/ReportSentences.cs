@@ -51,6 +51,9 @@ public static class ReportSentences
         return $"In what it writes, on {Say.Count(rows, "answered test row")}, the fine-tuned model is {string.Join(", and ", new[] { Those(-1, "worse"), Those(1, "better") }.OfType<string>())}.";
     }
 
+    /// What a reader must know of a number that a learning curve foresees.
+    public const string Foreseen = "Foreseen by a power law through the points, about more rows that are spread over the labels as those of the curve. Read the interval as the least uncertainty there is: it does not hold the chance of the measured rows.";
+
     public static string Looks(int looks) => looks == 1 ? "The test part was looked at once, for this report." : $"The test part was looked at {looks} times, this report included; each look makes its numbers a little less of a surprise.";
 
     private static string Lower(string name) => name.StartsWith("TF", StringComparison.Ordinal) ? name : "the " + char.ToLowerInvariant(name[0]) + name[1..];

@@ -1,11 +1,14 @@
 using System.Text.Json;
 using FineTuneStudio.BaseModels;
 using FineTuneStudio.Datasets;
+using FineTuneStudio.Engine.FewShot;
 using FineTuneStudio.Engine.Training;
+using FineTuneStudio.FewShot;
 using FineTuneStudio.Projects;
 using FineTuneStudio.Reports;
 using FineTuneStudio.Runs;
 using FineTuneStudio.Splits;
+using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace FineTuneStudio.Tests.Reports;
@@ -79,6 +82,31 @@ public sealed record FinishedRun(StudioFixture App, Project Project, Person Engi
             await Task.Delay(100);
         }
         throw new TimeoutException("The report was not built in 30 seconds.");
+    }
+
+    /// A learning curve of two methods as a measured one leaves it: its row, and its points on disk.
+    public async Task<int> Curve(int? split = null, int? model = null, CurveState state = CurveState.Finished, int draws = 2)
+    {
+        await using var db = App.Db;
+        var number = 1 + await db.LearningCurves.CountAsync(c => c.ProjectId == Project.Id);
+        FewShotMethod[] methods = [FewShotMethod.Full, FewShotMethod.Centroid];
+        int[] ks = [1, 2, 4, 8];
+        var curve = new LearningCurveRun
+        {
+            ProjectId = Project.Id, Number = number, SplitId = split ?? SplitId, BaseModelId = model ?? await db.BaseModels.Where(m => m.ProjectId == Project.Id).Select(m => m.Id).FirstAsync(), StartedById = Engineer.Id, QueuedAt = DateTime.UtcNow,
+            PointsTotal = 16, PoolRows = 120, MeasuredRows = 30, MajorityLabel = "negative", MajorityAccuracy = 1 / 3.0, MajorityMacroF1 = 1 / 6.0, NotesJson = """["Every label has rows."]""",
+            SettingsJson = JsonSerializer.Serialize(new CurveSettings(methods, ks, 2, 200, 2e-5, 64)),
+        };
+        curve.Start(DateTime.UtcNow);
+        curve.End(state, new DateTime(2026, 5, 4, 13, 30, 0, DateTimeKind.Utc));
+        db.LearningCurves.Add(curve);
+        await db.SaveChangesAsync();
+        var folder = App.Services.GetRequiredService<StudioFolder>().Curve(curve.Id);
+        Directory.CreateDirectory(folder);
+        var points = from method in methods from k in ks from draw in Enumerable.Range(0, draws)
+                     select new { point = new { method, k, draw, rows = 3 * k, accuracy = 1 - 0.7 / Math.Sqrt(k) + 0.01 * draw, macroF1 = 0.95 - 0.7 / Math.Sqrt(k) + 0.01 * draw, seconds = 1.0 }, of = "x" };
+        await File.WriteAllLinesAsync(Path.Combine(folder, KeptPoints.FileName), points.Select(p => JsonSerializer.Serialize(p)));
+        return number;
     }
 
     public async Task<Person> Approver(string name = "Grace Approver")

@@ -67,4 +67,32 @@ public sealed class ReportPageTests(StudioFixture app, Browser browser) : IClass
         }
         await Shell.Look.At(page, "report");
     }
+
+    [Fact]
+    public async Task A_report_shows_the_learning_curve_of_its_split_on_screen_and_on_paper_and_without_one_says_where_to_measure_it()
+    {
+        var run = await FinishedRun.Make(app, "Curve on the page");
+        var without = await run.Report();
+        await run.Curve();
+        var report = await run.Report();
+        var page = await browser.Open(app.Url);
+        await page.SignIn(run.Engineer.Mail);
+        await page.GotoAsync($"/p/{run.Project.Id}/reports/{without}");
+        var section = page.GetByRole(AriaRole.Region, new() { Name = "What more rows would bring", Exact = true });
+        await Expect(section).ToContainTextAsync("There was no learning curve with a measured point when this report was built, so it says nothing about that.");
+        await Expect(section.GetByRole(AriaRole.Link, new() { Name = "Few-shot learning curves", Exact = true })).ToHaveAttributeAsync("href", $"/p/{run.Project.Id}/few-shot");
+
+        await page.GotoAsync($"/p/{run.Project.Id}/reports/{report}");
+        await page.WaitForFunctionAsync("() => document.querySelector('[data-chart=curve]')?.data?.length === 3");
+        await Expect(section.Locator("table.grid tbody tr")).ToHaveCountAsync(4);
+        await Expect(section).ToContainTextAsync("It started from this run’s base model, “Practice model”, on this run’s split; no test row was read.");
+        await Expect(section.GetByRole(AriaRole.Link, new() { Name = "Ask curve 1 about other gains", Exact = true })).ToBeVisibleAsync();
+        Assert.Empty(await Shell.PageFaults.Find(page));
+        await section.ScrollIntoViewIfNeededAsync();
+        await Shell.Look.At(page, "report-curve");
+        await page.EmulateMediaAsync(new() { Media = Media.Print });
+        await Expect(section.Locator("[data-chart=curve]")).ToBeVisibleAsync();
+        await Expect(section.Locator("table.grid tbody tr").Last).ToBeVisibleAsync();
+        await Expect(section.GetByRole(AriaRole.Link, new() { Name = "Ask curve 1 about other gains", Exact = true })).ToBeHiddenAsync();
+    }
 }
