@@ -10,10 +10,12 @@ using Microsoft.EntityFrameworkCore;
 namespace FineTuneStudio.FewShot;
 
 /// Measures queued curves, one at a time and never while a run trains, on a thread of its own. A curve that was under way when the server
-/// stopped, however it stopped, goes on by itself from its finished points.
+/// stopped, however it stopped, goes on by itself from its finished points, if one was finished since it last began.
 public sealed class CurveTrainer(IDbContextFactory<StudioDb> databases, StudioFolder folder, CurveSignals signals, TrainerSignals machine,
     TimeProvider clock, ProjectNews news, ILogger<CurveTrainer> log) : BackgroundService
 {
+    internal const string NoPointSince = "The server stopped amid a point, and none was finished since the curve last began, so it does not go on by itself: a point may need more memory than there is.";
+
     /// False while the table may say of a curve that it is measured although no thread does.
     private bool swept;
 
@@ -51,7 +53,14 @@ public sealed class CurveTrainer(IDbContextFactory<StudioDb> databases, StudioFo
     private void Sweep()
     {
         using var db = databases.CreateDbContext();
-        foreach (var curve in db.LearningCurves.Where(c => c.State == CurveState.Running).ToList()) curve.Requeue();
+        foreach (var curve in db.LearningCurves.Where(c => c.State == CurveState.Running).ToList())
+            // A point that takes the server down with it, by its memory for example, must not do so again at each start.
+            if (ShowCurve.Read(folder, curve).Curve.Points.Count > curve.PointsDone) curve.Requeue();
+            else
+            {
+                curve.End(CurveState.Failed, clock.GetUtcNow().UtcDateTime, NoPointSince);
+                Say(db, curve, $"failed: {NoPointSince}");
+            }
         db.SaveChanges();
         swept = true;
     }
@@ -66,6 +75,7 @@ public sealed class CurveTrainer(IDbContextFactory<StudioDb> databases, StudioFo
             if (curve.State != CurveState.Queued) return;
             if (curve.StopAsked) signals.AskStop(id); else signals.ForgetStop(id);
             curve.Start(clock.GetUtcNow().UtcDateTime);
+            curve.PointsDone = ShowCurve.Read(folder, curve).Curve.Points.Count;
             try { db.SaveChanges(); } catch (DbUpdateConcurrencyException) { return; }
             news.Tell(curve.ProjectId);
             try
@@ -87,10 +97,22 @@ public sealed class CurveTrainer(IDbContextFactory<StudioDb> databases, StudioFo
                 curve.End(finished ? CurveState.Finished : CurveState.Stopped, clock.GetUtcNow().UtcDateTime);
             }, stopping);
         }
-        // The next start of the server finds it running and goes on.
-        catch (Exception) when (stopping.IsCancellationRequested) { }
+        catch (Exception) when (stopping.IsCancellationRequested) { WaitForStart(id); }
         catch (Exception e) { Fail(id, e, stopping); }
         finally { signals.Stand(id, null); }
+    }
+
+    /// The server goes down in order, so the curve goes on at its next start.
+    private void WaitForStart(int id)
+    {
+        try
+        {
+            using var db = databases.CreateDbContext();
+            db.LearningCurves.Single(c => c.Id == id).Requeue();
+            db.SaveChanges();
+        }
+        // Then it is found as one that was cut off.
+        catch (Exception e) { log.LogWarning(e, "Learning curve {Id} could not be queued again", id); }
     }
 
     private void Fail(int id, Exception e, CancellationToken stopping)
@@ -111,8 +133,11 @@ public sealed class CurveTrainer(IDbContextFactory<StudioDb> databases, StudioFo
             using var db = databases.CreateDbContext();
             var curve = db.LearningCurves.Single(c => c.Id == id);
             change(curve);
-            db.Events.Add(new ProjectEvent { ProjectId = curve.ProjectId, UserId = curve.StartedById, At = clock.GetUtcNow().UtcDateTime, Text = $"learning curve {curve.Number} {said}", Href = $"/p/{curve.ProjectId}/few-shot/{curve.Number}" });
+            Say(db, curve, said);
             db.SaveChanges();
         }
     }
+
+    private void Say(StudioDb db, LearningCurveRun curve, string said) =>
+        db.Events.Add(new ProjectEvent { ProjectId = curve.ProjectId, UserId = curve.StartedById, At = clock.GetUtcNow().UtcDateTime, Text = $"learning curve {curve.Number} {said}", Href = $"/p/{curve.ProjectId}/few-shot/{curve.Number}" });
 }

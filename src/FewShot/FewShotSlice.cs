@@ -7,6 +7,7 @@ public static class FewShotSlice
         services.AddSingleton<CurveSignals>();
         services.AddHostedService<CurveTrainer>();
         services.AddScoped<StartCurve>();
+        services.AddScoped<MeasureCurve>();
         services.AddScoped<StopCurve>();
         services.AddScoped<ContinueCurve>();
         services.AddScoped<ListCurves>();

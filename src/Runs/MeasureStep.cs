@@ -41,21 +41,29 @@ public sealed class MeasureStep(IDbContextFactory<StudioDb> databases, ProjectAc
             job = new(recipe, folder.BaseModel(start.StoredAs), labels.Count, facts.TokenLengths, facts.ValidationRows, Task: facts.Task);
         }
 
+        var disk = new DriveInfo(folder.Root).AvailableFreeSpace;
+        var (cost, memory) = await OnFreeMachine(signals, (limit, stop) => DryRun.Measure(job with { MemoryLimitBytes = limit }, stop, progress), cancel);
+        return new(cost, memory, disk);
+    }
+
+    /// Measures while nothing trains, within the memory that is free. Throws ArgumentException with the sentence that says why it does not.
+    internal static async Task<(T Measured, long? FreeMemoryBytes)> OnFreeMachine<T>(TrainerSignals signals, Func<long, CancellationToken, T> measure, CancellationToken cancel)
+    {
         using var machine = signals.TakeToMeasure(out var trains) ?? throw new ArgumentException(!trains ? AnotherMeasures : signals.CurveTrains ? CurveTrains : RunTrains);
-        var (memory, disk) = (FreeMemory.Bytes(), new DriveInfo(folder.Root).AvailableFreeSpace);
+        var memory = FreeMemory.Bytes();
         using var either = CancellationTokenSource.CreateLinkedTokenSource(cancel, machine.RunWaits);
         try
         {
-            return new(await OnItsOwnThread(() => DryRun.Measure(job with { MemoryLimitBytes = memory ?? long.MaxValue }, either.Token, progress)), memory, disk);
+            return (await OnItsOwnThread(() => measure(memory ?? long.MaxValue, either.Token)), memory);
         }
         catch (OperationCanceledException) when (!cancel.IsCancellationRequested) { throw new ArgumentException(signals.CurveTrains ? CurveBegan : RunBegan); }
         catch (Exception refused) when (refused is TrainingException or WeightFileException or TokenizerFileException) { throw new ArgumentException(refused.Message, refused); }
     }
 
     /// As the trainer's: the engine's threads inherit its priority, so it takes as long as it will there, and pages go first.
-    private static Task<DryRunResult> OnItsOwnThread(Func<DryRunResult> measure)
+    private static Task<T> OnItsOwnThread<T>(Func<T> measure)
     {
-        var done = new TaskCompletionSource<DryRunResult>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var done = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
         new Thread(() =>
         {
             Trainer.PagesGoFirst();

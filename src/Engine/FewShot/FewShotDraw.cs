@@ -12,8 +12,20 @@ public static class FewShotDraw
 
     /// <summary>The first <paramref name="k"/> rows of each label in a draw's order, or all that a label has, by row id.</summary>
     /// <param name="draw">Counted from 0.</param>
-    public static IReadOnlyList<LabeledText> Of(IReadOnlyList<LabeledText> pool, int k, int draw, int seed) =>
-        [.. pool.GroupBy(r => r.Label).SelectMany(label => InOrder(label, draw, seed).Take(k)).OrderBy(r => r.RowId)];
+    public static IReadOnlyList<LabeledText> Of(IReadOnlyList<LabeledText> pool, int k, int draw, int seed) => Of(Ordered(pool, draw, seed), k);
+
+    /// <summary>The same of labels whose rows are in the draw's order already.</summary>
+    internal static IReadOnlyList<LabeledText> Of(IReadOnlyList<LabeledText[]> ordered, int k) => [.. ordered.SelectMany(label => label.Take(k)).OrderBy(r => r.RowId)];
+
+    /// <summary>The rows of each label in a draw's order.</summary>
+    internal static IReadOnlyList<LabeledText[]> Ordered(IReadOnlyList<LabeledText> pool, int draw, int seed) => [.. pool.GroupBy(r => r.Label).Select(label => InOrder(label, draw, seed).ToArray())];
+
+    /// <summary>How many rows the draws of a k have.</summary>
+    public static int Rows(IReadOnlyList<LabeledText> pool, int k) => pool.CountBy(r => r.Label).Sum(l => Math.Min(k, l.Value));
+
+    /// <summary>Which part of its rows one draw of a k has in common with another, in the mean: near 0 where labels have many more rows than k, 1 where every draw takes all.</summary>
+    public static double Shared(IReadOnlyList<LabeledText> pool, int k) =>
+        pool.CountBy(r => r.Label).Sum(l => (double)Math.Min(k, l.Value) * Math.Min(k, l.Value) / l.Value) / Rows(pool, k);
 
     /// <summary>A random sample of at most <paramref name="most"/> rows to measure on, by row id.</summary>
     public static IReadOnlyList<LabeledText> Sample(IReadOnlyList<LabeledText> rows, int most, int seed) => [.. InOrder(rows, Measuring, seed).Take(most).OrderBy(r => r.RowId)];
@@ -29,25 +41,13 @@ public static class FewShotDraw
     }
 
     /// <summary>What a run of a draw begins with: other heads and batches in each draw, the same for all methods and ks.</summary>
-    internal static int SeedOf(int draw, int seed) => (int)(Mixed(Start(draw, seed)) >> 33);
+    internal static int SeedOf(int draw, int seed) => (int)(RowSeed.Mix(Start(draw, seed)) >> 33);
 
     private static IEnumerable<LabeledText> InOrder(IEnumerable<LabeledText> rows, int draw, int seed)
     {
         var start = Start(draw, seed);
-        return rows.OrderBy(r => Mixed(start ^ (ulong)r.RowId)).ThenBy(r => r.RowId);
+        return rows.OrderBy(r => RowSeed.Mix(start ^ (ulong)r.RowId)).ThenBy(r => r.RowId);
     }
 
-    private static ulong Start(int draw, int seed) => Mixed((ulong)(uint)seed << 32 | (uint)draw);
-
-    /// <summary>SplitMix64 (Steele et al. 2014): one number to another that looks random, and no two to the same.</summary>
-    private static ulong Mixed(ulong x)
-    {
-        unchecked
-        {
-            x += 0x9E3779B97F4A7C15;
-            x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9;
-            x = (x ^ (x >> 27)) * 0x94D049BB133111EB;
-            return x ^ (x >> 31);
-        }
-    }
+    private static ulong Start(int draw, int seed) => RowSeed.Mix((ulong)(uint)seed << 32 | (uint)draw);
 }

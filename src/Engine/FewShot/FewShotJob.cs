@@ -1,4 +1,6 @@
+using System.Globalization;
 using FineTuneStudio.Engine.Metrics;
+using FineTuneStudio.Engine.Quality;
 using FineTuneStudio.Engine.Training;
 
 namespace FineTuneStudio.Engine.FewShot;
@@ -40,6 +42,21 @@ public sealed record FewShotJob(string BaseFolder, IReadOnlyList<string> Labels,
     /// <summary>Steps of a point with so many rows.</summary>
     public int Steps(int rows) => Math.Max(LeastSteps, LeastPasses * ((rows + TrainingPlan.RowsPerStep(Recipe) - 1) / TrainingPlan.RowsPerStep(Recipe)));
 
+    /// <summary>Points of a curve, at most: each is measured and kept for itself.</summary>
+    public const int MostPoints = 2000;
+
+    /// <summary>
+    /// The rows that each point is measured on: without those whose text is also that of a row of the pool, whatever its letter case and white space, because a point could have learned them by heart; of
+    /// the others at most <see cref="MostMeasured"/>, by row id.
+    /// </summary>
+    public IReadOnlyList<LabeledText> Scored() => FewShotDraw.Sample(Unseen(), MostMeasured, Seed);
+
+    internal IReadOnlyList<LabeledText> Unseen()
+    {
+        var pool = Pool.Select(r => TextNormalization.Hash128(r.Text)).ToHashSet();
+        return [.. Measured.Where(r => !pool.Contains(TextNormalization.Hash128(r.Text)))];
+    }
+
     /// <summary>Whether a curve can be made of it.</summary>
     /// <exception cref="TrainingException">It cannot; the sentence says why.</exception>
     public void Check()
@@ -54,12 +71,15 @@ public sealed record FewShotJob(string BaseFolder, IReadOnlyList<string> Labels,
         if (Pool.GroupBy(r => r.RowId).FirstOrDefault(g => g.Count() > 1) is { } again) throw new TrainingException($"Row {again.Key} is listed twice among the train rows.");
         var pool = Pool.Select(r => r.RowId).ToHashSet();
         if (Measured.FirstOrDefault(r => pool.Contains(r.RowId)) is { } both) throw new TrainingException($"Row {both.RowId} is both a train row and a validation row; what is learned from must not be measured on.");
+        if (Unseen().Count == 0) throw new TrainingException("Every validation row has the same text as a train row, so there is nothing to measure on that is new to a model; split the rows so that equal texts stay together.");
         if (Ks.Count == 0) throw new TrainingException("No number of examples a label is given; expected some, such as 1, 2, 4.");
         foreach (var k in Ks) Within(k, 1, 100_000, "Examples a label");
         if (Ks.GroupBy(k => k).FirstOrDefault(g => g.Count() > 1) is { } same) throw new TrainingException($"{same.Key} examples a label are asked for twice.");
         if (Methods.Count == 0) throw new TrainingException($"No method is given; expected some of {string.Join(", ", Enum.GetValues<FewShotMethod>().Select(m => m.Word()))}.");
         if (Methods.GroupBy(m => m).FirstOrDefault(g => g.Count() > 1) is { } method) throw new TrainingException($"The method {method.Key.Word()} is asked for twice.");
         Within(Draws, 1, 100, "Draws");
+        if ((long)Methods.Count * Draws * FewShotDraw.DistinctKs(Pool, Ks).Count is var points && points > MostPoints)
+            throw new TrainingException(string.Create(CultureInfo.InvariantCulture, $"The curve would have {points:#,0} points, and more than {MostPoints:#,0} are not measured; ask for fewer draws or fewer numbers of examples."));
         Within(LeastSteps, 1, 100_000, "Steps");
         Within(LeastPasses, 0, 100, "Passes");
         Within(MostMeasured, 1, int.MaxValue, "Rows to measure");

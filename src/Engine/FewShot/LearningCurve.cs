@@ -2,7 +2,6 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
-using FineTuneStudio.Engine.Baselines;
 using FineTuneStudio.Engine.Metrics;
 using FineTuneStudio.Engine.Models;
 using FineTuneStudio.Engine.Training;
@@ -44,6 +43,7 @@ public static class LearningCurve
             Add($"{rows.Count} rows");
             foreach (var row in rows.OrderBy(r => r.RowId)) Add($"{row.RowId}\0{row.Label}\0{row.Text.Length}\0{row.Text}");
         }
+        if (job.Measured.Count - job.Unseen().Count is > 0 and var same) Add($"without {same} of equal text");
         Add(ModelWeights.Sha256(job.BaseFolder));
         foreach (var file in Directory.EnumerateFiles(job.BaseFolder).Where(f => Path.GetExtension(f) is ".json" or ".txt" or ".model").Order(StringComparer.Ordinal)) hash.AppendData(File.ReadAllBytes(file));
         Add($"{job.Seed} {job.MostMeasured}");
@@ -57,7 +57,7 @@ public static class LearningCurve
         public StopRequest What => what;
     }
 
-    private sealed record Planned(FewShotMethod Method, int K, int Draw, IReadOnlyList<LabeledText> Examples);
+    private sealed record Planned(FewShotMethod Method, int K, int Draw, int Rows);
 
     private sealed class Work
     {
@@ -67,20 +67,24 @@ public static class LearningCurve
         private readonly Func<StopRequest> stop;
         private readonly CancellationToken cancel;
         private readonly IReadOnlyList<LabeledText> measured;
+        private readonly int same;
         private readonly IReadOnlyList<Planned> planned;
         private readonly List<FewShotPoint> done;
         private readonly IReadOnlyList<LabeledText> featureRows;
         private Dictionary<long, float[]>? features;
+        private (int Draw, IReadOnlyList<LabeledText[]> Labels)? ordered;
 
         public Work(FewShotJob job, KeptPoints kept, Action<FewShotEvent> report, Func<StopRequest> stop, CancellationToken cancel)
         {
             (this.job, this.kept, this.report, this.stop, this.cancel) = (job, kept, report, stop, cancel);
-            measured = FewShotDraw.Sample(job.Measured, job.MostMeasured, job.Seed);
-            var ks = FewShotDraw.DistinctKs(job.Pool, job.Ks);
-            planned = [.. Enumerable.Range(0, job.Draws).SelectMany(draw => ks.Select(k => (k, draw, examples: FewShotDraw.Of(job.Pool, k, draw, job.Seed))))
-                .SelectMany(p => job.Methods.Order().Select(method => new Planned(method, p.k, p.draw, p.examples)))];
+            var unseen = job.Unseen();
+            same = job.Measured.Count - unseen.Count;
+            measured = FewShotDraw.Sample(unseen, job.MostMeasured, job.Seed);
+            var ks = FewShotDraw.DistinctKs(job.Pool, job.Ks).Select(k => (k, rows: FewShotDraw.Rows(job.Pool, k))).ToList();
+            planned = [.. Enumerable.Range(0, job.Draws).SelectMany(draw => ks.SelectMany(k => job.Methods.Order().Select(method => new Planned(method, k.k, draw, k.rows))))];
             var wanted = planned.Select(p => (p.Method, p.K, p.Draw)).ToHashSet();
-            featureRows = job.Methods.Contains(FewShotMethod.Centroid) ? [.. planned.SelectMany(p => p.Examples).DistinctBy(r => r.RowId), .. measured] : [];
+            // The draw of the largest k contains the others.
+            featureRows = job.Methods.Contains(FewShotMethod.Centroid) ? [.. Enumerable.Range(0, job.Draws).SelectMany(draw => Examples(ks[^1].k, draw)).DistinctBy(r => r.RowId), .. measured] : [];
             done = [.. kept.Points.Where(p => wanted.Contains((p.Method, p.K, p.Draw)))];
         }
 
@@ -97,7 +101,7 @@ public static class LearningCurve
                     var start = Stopwatch.GetTimestamp();
                     report(Standing(point, 0, null));
                     var scores = point.Method == FewShotMethod.Centroid ? Nearest(point) : Trained(point);
-                    FewShotPoint finished = new(point.Method, point.K, point.Draw, point.Examples.Count, scores[Metric.Accuracy], scores[Metric.MacroF1], Stopwatch.GetElapsedTime(start).TotalSeconds);
+                    FewShotPoint finished = new(point.Method, point.K, point.Draw, point.Rows, scores[Metric.Accuracy], scores[Metric.MacroF1], Stopwatch.GetElapsedTime(start).TotalSeconds);
                     kept.Append(finished);
                     done.Add(finished);
                     report(new CurvePointDone(finished, done.Count, planned.Count, SecondsOf(Left())));
@@ -105,6 +109,12 @@ public static class LearningCurve
                 return Ended(FewShotOutcome.Finished, notes);
             }
             catch (Asked asked) { return Ended(asked.What == StopRequest.Cancel ? FewShotOutcome.Cancelled : FewShotOutcome.Stopped, notes); }
+        }
+
+        private IReadOnlyList<LabeledText> Examples(int k, int draw)
+        {
+            if (ordered?.Draw != draw) ordered = (draw, FewShotDraw.Ordered(job.Pool, draw, job.Seed));
+            return FewShotDraw.Of(ordered.Value.Labels, k);
         }
 
         private IEnumerable<Planned> Left() => planned.ExceptBy(done.Select(p => (p.Method, p.K, p.Draw)), p => (p.Method, p.K, p.Draw));
@@ -117,9 +127,8 @@ public static class LearningCurve
 
         private FewShotCurve Ended(FewShotOutcome outcome, IReadOnlyList<string> notes)
         {
-            var majority = MajorityLabel.Fit([.. job.Pool.Select(r => r.Label)], job.Labels.Count).Label;
-            var scores = Scores([.. measured.Select(_ => majority)]);
-            return new(outcome, [.. done], planned.Count, job.Pool.Count, measured.Count, job.Labels[majority], scores[Metric.Accuracy], scores[Metric.MacroF1], notes);
+            var one = OneLabel.Of(job, measured);
+            return new(outcome, [.. done], planned.Count, job.Pool.Count, measured.Count, one.Label, one.Accuracy, one.MacroF1, notes);
         }
 
         private Dictionary<Metric, double> Scores(int[] predictions)
@@ -137,7 +146,7 @@ public static class LearningCurve
             FineTuneResult result;
             try
             {
-                result = FineTune.Run(new(recipe, job.BaseFolder, job.Labels, point.Examples, measured, job.OutputFolder, Steps: job.Steps(point.Examples.Count), Saves: false), happened =>
+                result = FineTune.Run(new(recipe, job.BaseFolder, job.Labels, Examples(point.K, point.Draw), measured, job.OutputFolder, Steps: job.Steps(point.Rows), Saves: false), happened =>
                 {
                     if (happened is EvaluationDone evaluation) scores = evaluation.Scores;
                     else if (happened is StepDone step) report(Standing(point, (double)step.Step / step.TotalSteps, step));
@@ -151,12 +160,15 @@ public static class LearningCurve
         private Dictionary<Metric, double> Nearest(Planned point)
         {
             features ??= Features(point);
-            return Scores(NearestCentroid.Predict([.. point.Examples.Select(r => features[r.RowId])], [.. point.Examples.Select(r => r.Label)], job.Labels.Count, [.. measured.Select(r => features[r.RowId])]));
+            var examples = Examples(point.K, point.Draw);
+            return Scores(NearestCentroid.Predict([.. examples.Select(r => features[r.RowId])], [.. examples.Select(r => r.Label)], job.Labels.Count, [.. measured.Select(r => features[r.RowId])]));
         }
 
         /// <summary>Of every row that any point draws or measures, once.</summary>
         private Dictionary<long, float[]> Features(Planned point)
         {
+            if (4L * EncoderConfig.Read(job.BaseFolder).HiddenSize * featureRows.Count is var bytes && bytes > FineTune.FeatureRoom(FreeMemory.Bytes()))
+                throw new TrainingException(Text($"The features that the nearest centroid reads, of {featureRows.Count:#,0} rows, would take {bytes >> 20:#,0} MiB of memory, which is more than half of what is free; ask for fewer examples a label, fewer draws, or leave the method out."));
             var vectors = TextFeatures.Compute(job.BaseFolder, [.. featureRows.Select(r => r.Text)], job.Recipe.MaxLength, job.Recipe.Precision, computed =>
             {
                 Ask();
@@ -183,7 +195,7 @@ public static class LearningCurve
                 if (of.Key == FewShotMethod.Centroid) known = features is null ? [] : known;
                 var rate = known.Count > 0 ? known.Sum(p => p.Seconds) / known.Sum(p => Units(p.Method, p.Rows)) : Typical() ?? otherwise;
                 if (rate is not { } seconds) return null;
-                sum += of.Sum(p => Units(p.Method, p.Examples.Count)) * seconds;
+                sum += of.Sum(p => Units(p.Method, p.Rows)) * seconds;
                 if (of.Key == FewShotMethod.Centroid && features is null) sum += featureRows.Count / 3.0 * seconds;
             }
             return sum;
@@ -207,14 +219,16 @@ public static class LearningCurve
         {
             List<string> notes = [];
             var ks = FewShotDraw.DistinctKs(job.Pool, job.Ks);
-            if (measured.Count < job.Measured.Count) notes.Add(Text($"Every point is measured on the same {measured.Count:#,0} of {job.Measured.Count:#,0} validation rows, drawn at random."));
+            if (same > 0) notes.Add(Text($"{same:#,0} of {job.Measured.Count:#,0} validation rows {(same == 1 ? "has" : "have")} the same text as a train row and {(same == 1 ? "is" : "are")} not measured on."));
+            if (measured.Count < job.Measured.Count - same) notes.Add(Text($"Every point is measured on the same {measured.Count:#,0} of {job.Measured.Count - same:#,0} validation rows, drawn at random."));
             var counts = job.Pool.CountBy(r => r.Label).ToDictionary();
-            foreach (var (label, name) in job.Labels.Index())
-            {
-                var has = counts.GetValueOrDefault(label);
-                if (has == 0) notes.Add($"The label \"{name}\" has no train row, so no method can learn it.");
-                else if (has < ks[^1]) notes.Add(Text($"The label \"{name}\" has only {has} train {(has == 1 ? "row" : "rows")}; from {Of(ks.First(k => k > has))} on it gives all it has."));
-            }
+            int[] none = [.. Enumerable.Range(0, job.Labels.Count).Where(l => !counts.ContainsKey(l))], few = [.. Enumerable.Range(0, job.Labels.Count).Where(l => counts.TryGetValue(l, out var has) && has < ks[^1])];
+            if (few.Length > MostNamed) notes.Add(Text($"{few.Length:#,0} labels have fewer than {ks[^1]} train rows; where one is asked for more than it has, it gives all."));
+            else foreach (var label in few) notes.Add(Text($"The label \"{job.Labels[label]}\" has only {counts[label]} train {(counts[label] == 1 ? "row" : "rows")}; from {Of(ks.First(k => k > counts[label]))} on it gives all it has."));
+            if (none.Length > MostNamed) notes.Add(Text($"{none.Length:#,0} labels have no train row, so no method can learn them."));
+            else foreach (var label in none) notes.Add($"The label \"{job.Labels[label]}\" has no train row, so no method can learn it.");
+            if (job.Draws > 1 && ks.FirstOrDefault(k => FewShotDraw.Shared(job.Pool, k) > MuchShared) is > 0 and var shared)
+                notes.Add(Text($"From {Of(shared)} on, a draw has {100 * FewShotDraw.Shared(job.Pool, shared):0} % of its rows or more in common with another, because there are so few train rows; the intervals from there on, and those of what more rows bring, are narrower than the chance of the examples."));
             if (job.Ks.Except(ks).Order().ToList() is { Count: > 0 } left)
                 notes.Add(Text($"{string.Join(", ", left)} examples a label {(left.Count == 1 ? "is" : "are")} left out: no label has more than {counts.Values.Max()} train rows, so they would be those of {ks[^1]}."));
             var config = EncoderConfig.Read(job.BaseFolder);
@@ -224,6 +238,12 @@ public static class LearningCurve
             return notes;
         }
     }
+
+    /// <summary>Labels that are named one by one.</summary>
+    private const int MostNamed = 10;
+
+    /// <summary>With three draws that share a quarter of their rows, the mean varies 1.4 times as much as the draws around it tell: the root of 1 + 3 * 0.25 / 0.75.</summary>
+    private const double MuchShared = 0.25;
 
     private static string Of(int k) => k == 1 ? "1 example a label" : $"{k} examples a label";
 

@@ -12,7 +12,7 @@ internal sealed class FewShotProgress(TextWriter output, bool json, Metric metri
     public void Start(FewShotJob job)
     {
         if (json) Json(new { Event = "start", Labels = job.Labels.Count, PoolRows = job.Pool.Count, ValidationRows = job.Measured.Count, job.Ks, job.Draws, Methods = job.Methods.Select(m => m.Word()) });
-        else Line($"examples from {job.Pool.Count} rows in {job.Labels.Count} labels, measured on {job.Measured.Count}");
+        else Line($"examples from {job.Pool.Count} rows in {job.Labels.Count} labels, measured on {job.Scored().Count}");
     }
 
     public void Show(FewShotEvent happened)

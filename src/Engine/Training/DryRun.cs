@@ -35,6 +35,12 @@ public sealed record DryRunResult(double MedianStepSeconds, double LongestStepSe
     /// <summary>Seconds that computing it takes, once, before the first step. <see cref="RunSeconds"/> includes them.</summary>
     public double FeatureSeconds { get; init; }
 
+    /// <summary>Of the median step, what the update takes, however few rows it learns from.</summary>
+    public double UpdateSeconds { get; init; }
+
+    /// <summary>Seconds that reading the base model takes.</summary>
+    public double ReadSeconds { get; init; }
+
     /// <summary>On the disk at the most: both checkpoints, and the larger of them twice while it is replaced.</summary>
     public long DiskBytes => BestCheckpointBytes + LastCheckpointBytes + Math.Max(BestCheckpointBytes, LastCheckpointBytes);
 }
@@ -85,6 +91,7 @@ public static class DryRun
         private readonly RecipeOptimizer optimizer;
         private readonly int[] lengths, byLength;
         private readonly long featureBytes;
+        private readonly double readSeconds;
         private (int[] Rows, TokenizedTexts Texts)? kept;
 
         public Bench(DryRunJob job, CancellationToken cancel, Action<double>? progress)
@@ -95,7 +102,9 @@ public static class DryRun
             cancel.ThrowIfCancellationRequested();
             try
             {
+                var start = Stopwatch.GetTimestamp();
                 objective = Objective.For(job.Task, recipe, job.BaseFolder, [.. Enumerable.Range(0, job.Labels).Select(l => $"label {l}")]);
+                readSeconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
                 trained = [.. objective.Trained];
                 if (4 * (Weights + Trained) is var least && least > job.MemoryLimitBytes)
                     throw new TrainingException($"Weights and gradients alone take {Mebibytes(least)} of memory and only {Mebibytes(job.MemoryLimitBytes)} are free; train fewer layers or start from a smaller base model.");
@@ -145,7 +154,7 @@ public static class DryRun
             var evaluation = plan.EvaluationSteps.Count > 0 && job.ValidationRows > 0 ? Evaluation(tried < longest.Length ? tried : TrainingLoop.EvaluationBatchSize) : 0;
             progress?.Invoke(1);
             return new(Median(seconds), seconds.Max(), Math.Min(longest[0], recipe.MaxLength), evaluation, features + recipe.Epochs * seconds.Sum() + plan.EvaluationSteps.Count * evaluation,
-                Math.Max(peak, memory.Rise()) + featureBytes, 4 * (Weights + (recipe.Method == TrainingMethod.Full ? 0 : Trained)), 4 * (Trained + OptimizerState), tried) { FeatureBytes = featureBytes, FeatureSeconds = features };
+                Math.Max(peak, memory.Rise()) + featureBytes, 4 * (Weights + (recipe.Method == TrainingMethod.Full ? 0 : Trained)), 4 * (Trained + OptimizerState), tried) { FeatureBytes = featureBytes, FeatureSeconds = features, UpdateSeconds = Median(update), ReadSeconds = readSeconds };
         }
 
         /// <summary>Rows of random tokens; where features are kept, with theirs.</summary>

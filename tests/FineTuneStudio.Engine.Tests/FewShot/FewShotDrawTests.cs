@@ -52,6 +52,16 @@ public sealed class FewShotDrawTests
     }
 
     [Fact]
+    public void What_two_draws_share_is_foreseen_from_the_counts()
+    {
+        // Three labels of 30 rows and one of 2: of 10 a label, 32 rows, two draws share 3 * 100 / 30 + 2.
+        Assert.Equal((32, 12 / 32.0), (FewShotDraw.Rows(Pool, 10), FewShotDraw.Shared(Pool, 10)));
+        Assert.Equal((92, 1.0), (FewShotDraw.Rows(Pool, 30), FewShotDraw.Shared(Pool, 30)));
+        var common = Enumerable.Range(0, 200).Average(draw => FewShotDraw.Of(Pool, 10, draw, 5).Intersect(FewShotDraw.Of(Pool, 10, draw + 200, 5)).Count());
+        Assert.Equal(12, common, 0.5);
+    }
+
+    [Fact]
     public void The_measured_sample_is_fixed_and_no_larger_than_asked()
     {
         var sample = FewShotDraw.Sample(Pool, 20, 42);

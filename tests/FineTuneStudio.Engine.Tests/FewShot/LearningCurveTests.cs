@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using FineTuneStudio.Engine.FewShot;
 using FineTuneStudio.Engine.Headless;
 using FineTuneStudio.Engine.Metrics;
@@ -48,7 +49,9 @@ public sealed class LearningCurveTests : IDisposable
         // Never interrupted, it comes to the same numbers.
         Assert.Equal(Numbers(Run(job with { OutputFolder = folder.File("once") }).Curve.Points), Numbers(whole.Points));
 
-        Assert.Contains(new CurveSaid("Every point is measured on the same 60 of 103 validation rows, drawn at random."), after);
+        // The sample holds some texts more than once.
+        Assert.Contains(new CurveSaid("3 of 103 validation rows have the same text as a train row and are not measured on."), after);
+        Assert.Contains(new CurveSaid("Every point is measured on the same 60 of 100 validation rows, drawn at random."), after);
         Assert.Equal(("delivery", 60), (whole.MajorityLabel, whole.MeasuredRows));
         var lines = whole.Lines(Metric.Accuracy);
         Assert.Equal(Enum.GetValues<FewShotMethod>(), lines.Select(l => l.Method));
@@ -167,6 +170,33 @@ public sealed class LearningCurveTests : IDisposable
     }
 
     [Fact]
+    public void Rows_whose_text_is_also_learned_from_are_not_measured_on()
+    {
+        var job = Job() with { Methods = [FewShotMethod.Centroid] };
+        var once = Run(job).Curve;
+        var twice = job.Pool[3] with { RowId = 5000, Text = $"  {job.Pool[3].Text.ToUpperInvariant()} " };
+        var (curve, _) = Run(job with { Measured = [.. job.Measured, twice], OutputFolder = folder.File("twice") });
+        Assert.DoesNotContain(twice, (job with { Measured = [.. job.Measured, twice] }).Scored());
+        Assert.Equal(once.MeasuredRows, curve.MeasuredRows);
+        Assert.Equal(Numbers(once.Points), Numbers(curve.Points));
+        Assert.Contains(curve.Notes, n => Regex.IsMatch(n, @"^[0-9]+ of 61 validation rows ha(s|ve) the same text as a train row and (is|are) not measured on\.$"));
+        Assert.Equal("Every validation row has the same text as a train row, so there is nothing to measure on that is new to a model; split the rows so that equal texts stay together.", Refused(job with { Measured = [twice], OutputFolder = folder.File("none") }));
+    }
+
+    [Fact]
+    public void Many_labels_are_counted_instead_of_named_and_draws_that_share_their_rows_are_said_to()
+    {
+        var job = Job() with { Ks = [1, 2], Draws = 2, Methods = [FewShotMethod.Centroid] };
+        List<string> labels = [.. SmallTexts.Labels, .. Enumerable.Range(0, 500).Select(i => $"rare {i}"), .. Enumerable.Range(0, 20).Select(i => $"never {i}")];
+        job = job with { Labels = labels, Pool = [.. job.Pool, .. Enumerable.Range(0, 500).Select(i => new LabeledText(9000 + i, i % 7 == 0 ? "" : $"number {i}", 3 + i))] };
+        var curve = Run(job).Curve;
+        Assert.Equal([503, 506], curve.Lines(Metric.Accuracy)[0].Means.Select(m => m.Rows));
+        Assert.Contains("500 labels have fewer than 2 train rows; where one is asked for more than it has, it gives all.", curve.Notes);
+        Assert.Contains("20 labels have no train row, so no method can learn them.", curve.Notes);
+        Assert.Contains("From 1 example a label on, a draw has 99 % of its rows or more in common with another, because there are so few train rows; the intervals from there on, and those of what more rows bring, are narrower than the chance of the examples.", curve.Notes);
+    }
+
+    [Fact]
     public void Each_method_makes_its_own_recipe_of_the_basis()
     {
         var basis = FewShotMethods.Basis with { Epochs = 7, MaxLength = 64, UnfreezeEpochs = 1, TrainableLayers = TrainableLayers.LastBlocks, LastBlocks = 2, EarlyStoppingPatience = 3 };
@@ -193,6 +223,7 @@ public sealed class LearningCurveTests : IDisposable
         Assert.Equal("Examples a label is 0; expected a whole number from 1 to 100000.", Refused(job with { Ks = [0] }));
         Assert.Equal("4 examples a label are asked for twice.", Refused(job with { Ks = [4, 1, 4] }));
         Assert.Equal("Draws is 0; expected a whole number from 1 to 100.", Refused(job with { Draws = 0 }));
+        Assert.Equal("The curve would have 3,000 points, and more than 2,000 are not measured; ask for fewer draws or fewer numbers of examples.", Refused(job with { Ks = [.. Enumerable.Range(1, 10)], Draws = 100, Methods = [FewShotMethod.Full, FewShotMethod.Lora, FewShotMethod.Centroid] }));
         Assert.Equal("No method is given; expected some of full, head, lora, centroid.", Refused(job with { Methods = [] }));
         Assert.Equal("Max length is 512 tokens but the base model has only 128 positions; set it to 128 or less.", Refused(job with { Recipe = job.Recipe with { MaxLength = 512 } }));
         Assert.Equal("There is no method \"loar\"; the methods are full, head, lora, centroid.", Assert.Throws<TrainingException>(() => FewShotMethods.Parse("loar")).Message);

@@ -62,6 +62,30 @@ public sealed class MoreRowsTests
         Assert.Equal(Noisy(0.2).Answer(0.02), Noisy(0.2).Answer(0.02));
     }
 
+    [Theory]
+    [InlineData(2, 0.1, 1.2, 0.5)]
+    [InlineData(3, 0.02, 0.9, 0.25)]
+    public void The_intervals_hold_the_truth_of_simulated_curves_about_as_often_as_they_say(int draws, double a, double b, double c)
+    {
+        var (random, law, held) = (new Random(11), new PowerLaw(a, b, c), 0);
+        double Noise() => Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
+        for (var curve = 0; curve < 12; curve++)
+        {
+            var interval = MoreRows.Fit(Points((_, n) => Math.Clamp(law.ErrorAt(n) + 0.25 / Math.Sqrt(n) * Noise(), 0, 1), draws)).ErrorInterval(768)!;
+            if (interval.Low <= law.ErrorAt(768) && law.ErrorAt(768) <= interval.High) held++;
+        }
+        Assert.InRange(held, 10, 12);
+    }
+
+    [Fact]
+    public void Where_some_numbers_of_rows_have_one_draw_alone_their_neighbours_tell_the_spread()
+    {
+        double Error(int draw, int n) => 0.1 + 1.2 / Math.Sqrt(n) + 0.01 * draw;
+        var half = MoreRows.Fit([.. Points(Error, draws: 1), .. Points((_, n) => Error(1, n), draws: 1, sizes: [8, 16]).Select(p => (1, p.Rows, p.Error))]);
+        var (interval, law) = (half.ErrorInterval(512)!, half.Law!);
+        Assert.True(interval.Low < law.ErrorAt(512) && law.ErrorAt(512) < interval.High, $"{interval} around {law.ErrorAt(512)}");
+    }
+
     [Fact]
     public void A_flat_curve_is_called_flat()
     {

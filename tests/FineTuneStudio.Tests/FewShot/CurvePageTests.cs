@@ -33,6 +33,12 @@ public sealed class CurvePageTests(StudioFixture app, Browser browser) : IClassF
         await Field("Draws").FillAsync("2");
         await Field("Steps of a point that trains").FillAsync("20");
         await Assertions.Expect(page.Locator("[data-points='8']")).ToContainTextAsync("8 points, of which 4 train for 20 steps or more.");
+        await page.GetByRole(AriaRole.Button, new() { Name = "Measure how long it will take", Exact = true }).ClickAsync();
+        await Assertions.Expect(page.Locator("[data-estimate]")).ToContainTextAsync("About a minute or less on this machine", new() { Timeout = 60_000 });
+        await Field("Draws").FillAsync("3");
+        await Assertions.Expect(page.GetByText("Settings were changed after this was measured, so it is out of date; measure again.")).ToBeVisibleAsync();
+        await Field("Draws").FillAsync("2");
+        await Assertions.Expect(page.GetByText("so it is out of date")).ToHaveCountAsync(0);
         await page.GetByRole(AriaRole.Button, new() { Name = "Start the curve" }).ClickAsync();
         await page.ComesTo("/few-shot/1$");
         await Assertions.Expect(page.GetByText("Measured: 8 of 8 points.")).ToBeVisibleAsync(new() { Timeout = 60_000 });

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using FineTuneStudio.Datasets;
 using FineTuneStudio.Engine.FewShot;
 using FineTuneStudio.Engine.Metrics;
@@ -8,6 +9,7 @@ using FineTuneStudio.Runs;
 using FineTuneStudio.Splits;
 using FineTuneStudio.Tests.Runs;
 using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace FineTuneStudio.Tests.FewShot;
 
@@ -71,6 +73,56 @@ public sealed class CurveTests(StudioFixture app) : IClassFixture<StudioFixture>
         var whole = await Until(scene, number, v => v.Run.IsOver);
         Assert.Equal((CurveState.Finished, 6), (whole.Run.State, whole.Curve.Points.Count));
         Assert.Equal(stopped.Curve.Points, whole.Curve.Points.Take(stopped.Curve.Points.Count));
+    }
+
+    [Fact]
+    public async Task How_long_a_curve_will_take_is_measured_before_it_starts()
+    {
+        var scene = await Scene.Make(app, "Estimated");
+        var shares = new List<double>();
+        var estimate = await scene.Engineer.Do<MeasureCurve, CurveEstimate>(m => m.Handle(scene.Project.Id, 1, 1, Quick, shares.Add));
+        Assert.True(estimate.Seconds > 0 && estimate.PeakMemoryBytes > 0 && estimate.Fits, $"{estimate}");
+        Assert.Equal(1, shares[^1]);
+        Assert.Equal("Draws is 0; expected a whole number from 1 to 100.", (await Assert.ThrowsAsync<ArgumentException>(() => scene.Engineer.Do<MeasureCurve, CurveEstimate>(m => m.Handle(scene.Project.Id, 1, 1, Quick with { Draws = 0 })))).Message);
+        await using var db = app.Db;
+        Assert.Empty(await db.LearningCurves.Where(c => c.ProjectId == scene.Project.Id).ToListAsync());
+        Assert.Equal(["a minute or less", "2 minutes", "89 minutes", "1.5 hours", "100 hours"], new[] { 3.0, 100, 5350, 5400, 360_000 }.Select(CurveCost.Minutes));
+    }
+
+    [Fact]
+    public async Task A_curve_that_the_server_went_down_with_before_a_point_was_finished_waits_for_a_person_and_another_goes_on()
+    {
+        var scene = await Scene.Make(app, "Cut off");
+        async Task<int> CutOff(int number, bool finishedOne)
+        {
+            await using var db = app.Db;
+            var curve = new LearningCurveRun
+            {
+                ProjectId = scene.Project.Id, Number = number, SplitId = scene.Split.Id, BaseModelId = scene.Model.Id, StartedById = scene.Engineer.Id, QueuedAt = DateTime.UtcNow, PointsTotal = 4, PoolRows = 96, MeasuredRows = 12,
+                SettingsJson = JsonSerializer.Serialize(Quick with { Methods = [FewShotMethod.Centroid], Ks = [1, 2] }), MajorityLabel = "billing", MajorityAccuracy = 1 / 3.0, MajorityMacroF1 = 1 / 6.0,
+            };
+            curve.Start(DateTime.UtcNow);
+            db.LearningCurves.Add(curve);
+            await db.SaveChangesAsync();
+            if (!finishedOne) return curve.Id;
+            var job = StartCurve.Job(curve.Settings, app.Services.GetRequiredService<StudioFolder>().BaseModel(scene.Model.StoredAs), await TrainingRows.Read(db, scene.Split), app.Services.GetRequiredService<StudioFolder>().Curve(curve.Id));
+            var asked = StopRequest.None;
+            LearningCurve.Run(job, e => { if (e is CurvePointDone) asked = StopRequest.Stop; }, () => asked, default);
+            return curve.Id;
+        }
+        await CutOff(1, finishedOne: false);
+        await CutOff(2, finishedOne: true);
+        using (var started = ActivatorUtilities.CreateInstance<CurveTrainer>(app.Services))
+        {
+            await started.StartAsync(default);
+            var failed = await Until(scene, 1, v => v.Run.IsOver);
+            Assert.Equal((CurveState.Failed, CurveTrainer.NoPointSince), (failed.Run.State, failed.Run.Failure));
+            Assert.Equal($"{CurveTrainer.NoPointSince} 0 of 4 points measured; it can go on from there.", CurvePage.Sentence(failed));
+            Assert.Equal((CurveState.Finished, 4), await Until(scene, 2, v => v.Run.IsOver) is var whole ? (whole.Run.State, whole.Run.PointsDone) : default);
+            await started.StopAsync(default);
+        }
+        await scene.Engineer.Do<ContinueCurve>(c => c.Handle(scene.Project.Id, 1));
+        Assert.Equal(CurveState.Finished, (await Until(scene, 1, v => v.Run.IsOver)).Run.State);
     }
 
     [Fact]
