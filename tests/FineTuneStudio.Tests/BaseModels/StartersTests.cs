@@ -89,6 +89,7 @@ public sealed class StartersTests : IAsyncLifetime
     {
         var engineer = await app.NewPerson("Engineer");
         var project = await app.NewProject(engineer, "Older");
+        await app.Services.GetRequiredService<Starters>().ExecuteTask!;
         await using (var db = app.Db) await db.BaseModels.Where(m => m.ProjectId == project.Id).ExecuteDeleteAsync();
         await engineer.AddPracticeModel(project.Id);
         async Task<List<(int, string, bool)>> Models(int count)
