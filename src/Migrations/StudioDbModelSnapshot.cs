@@ -117,7 +117,7 @@ namespace FineTuneStudio.src.Migrations
                     b.Property<int>("HiddenSize")
                         .HasColumnType("INTEGER");
 
-                    b.Property<bool>("IsStarter")
+                    b.Property<bool>("IsPractice")
                         .HasColumnType("INTEGER");
 
                     b.Property<string>("License")

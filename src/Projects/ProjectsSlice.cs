@@ -6,7 +6,6 @@ public static class ProjectsSlice
     {
         services.AddScoped<ProjectAccess>();
         services.AddSingleton<ProjectNews>();
-        services.AddSingleton<ProjectBeginnings>();
         services.AddScoped<CreateProject>();
         services.AddScoped<ListProjects>();
         services.AddScoped<InvitePerson>();

@@ -51,7 +51,7 @@ public sealed record ReportBody(
 
 public sealed record DataUsed(int Version, int VersionId, int Rows, int Labelled, int Split, int SplitId, int Seed, int Train, int Validation, int Test);
 
-public sealed record BaseUsed(int Number, string Name, string Source, ModelOrigin Origin, string Architecture, long Parameters, string? License, double? BackboneShare);
+public sealed record BaseUsed(int Number, string Name, string Source, ModelOrigin Origin, bool IsPractice, string Architecture, long Parameters, string? License, double? BackboneShare);
 
 /// A metric on the test part with its bootstrap 95 % interval.
 public sealed record Measured(double Value, double Low, double High);
