@@ -76,7 +76,7 @@ internal sealed unsafe partial class PackedIds : IDisposable
     /// <param name="kept">The <see cref="Sha256"/> of what stays.</param>
     public static void DeleteOthers(string folder, IReadOnlyCollection<string> kept)
     {
-        foreach (var path in Directory.GetFiles(folder).Where(file => Name.Match(Path.GetFileName(file)) is { Success: true } name && !kept.Contains(name.Groups["key"].Value)))
+        foreach (var path in Directory.GetFiles(folder).Where(file => Name().Match(Path.GetFileName(file)) is { Success: true } name && !kept.Contains(name.Groups["key"].Value)))
             try
             {
                 if (path.EndsWith(".ids") && !IsPacked(path)) continue;
@@ -88,7 +88,7 @@ internal sealed unsafe partial class PackedIds : IDisposable
     }
 
     [GeneratedRegex(@"^(?<key>[0-9a-f]{64})\.ids(\.partial)?$")]
-    private static partial Regex Name { get; }
+    private static partial Regex Name();
 
     /// <summary>Whether it begins as packed ids do, of any version of the form.</summary>
     private static bool IsPacked(string path)
