@@ -105,7 +105,7 @@ public sealed class ImportTests(StudioFixture app) : IClassFixture<StudioFixture
         Assert.Equal(["three"], (await owner.Do<ShowVersion, ShowVersion.Page>(s => s.Rows(project.Id, 1, new(Label: "a")))).Rows.Select(r => r.Text));
         Assert.Equal(1, (await owner.Do<ShowVersion, ShowVersion.Facts?>(s => s.Handle(project.Id, 1)))!.LockedRows);
 
-        await db.Database.ExecuteSqlAsync($"INSERT INTO Runs (ProjectId, Number, SplitId, BaseModelId, RecipeJson, RecipeHash, LaunchedById, QueuedAt, State, StepsDone, TotalSteps) VALUES ({project.Id}, 1, {split.Id}, 1, '', '', {owner.Id}, '2026-01-01', 'Finished', 1, 1)");
+        await db.Database.ExecuteSqlAsync($"INSERT INTO Runs (Kind, ProjectId, Number, SplitId, BaseModelId, RecipeJson, RecipeHash, LaunchedById, QueuedAt, State, StepsDone, TotalSteps) VALUES ({FineTuneStudio.Runs.Run.Runs}, {project.Id}, 1, {split.Id}, 1, '', '', {owner.Id}, '2026-01-01', 'Finished', 1, 1)");
         await db.Database.ExecuteSqlAsync($"INSERT INTO Reports (ProjectId, Number, RunId, State, BuiltById, BuiltAt) SELECT {project.Id}, 1, Id, 'Ready', {owner.Id}, '2026-01-01' FROM Runs WHERE ProjectId = {project.Id}");
         Assert.Equal("a", (await owner.Do<ShowVersion, ShowVersion.Page>(s => s.Rows(project.Id, 1, new()))).Rows[0].Label);
     }

@@ -68,12 +68,12 @@ public sealed class KillTests(Browser browser) : IClassFixture<Browser>, IDispos
 
     private async Task Until(Func<StudioDb, Task<bool>> so)
     {
-        for (var i = 0; i < 900; i++)
+        for (var i = 0; i < 3000; i++)
         {
             await using (var db = Db()) if (await so(db)) return;
             await Task.Delay(100);
         }
-        throw new TimeoutException("It did not get there in 90 s.");
+        throw new TimeoutException("It did not get there in 300 s.");
     }
 
     public void Dispose()
