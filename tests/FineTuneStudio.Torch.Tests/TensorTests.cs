@@ -188,6 +188,7 @@ public class TensorTests
     [InlineData(5, 3, 1, 4)]
     [InlineData(5, 1, 6, 1)]
     [InlineData(130, 17, 33, 9)]
+    [InlineData(2, 90, 70, 80)]
     [InlineData(3, 0, 4, 2)]
     [InlineData(0, 3, 4, 2)]
     [InlineData(3, 4, 0, 2)]

@@ -474,7 +474,8 @@ static at::Tensor batchedProduct(const at::Tensor& left, const at::Tensor& right
   auto out = at::empty({batch, n, m}, a.options());
   auto *pa = a.data_ptr<float>(), *pb = b.data_ptr<float>(), *pc = out.data_ptr<float>();
   std::atomic<bool> failed{false};
-  auto grain = std::max<int64_t>(1, (1 << 20) / (n * k * m));
+  // Fewer matrices than threads: one after the other, each on all of them.
+  auto grain = batch < at::get_num_threads() ? batch : std::max<int64_t>(1, (1 << 20) / (n * k * m));
   at::parallel_for(0, batch, grain, [&](int64_t from, int64_t to) {
     for (auto i = from; i < to; i++)
       if (dnnlSgemm()(la.trans, lb.trans, n, m, k, 1, pa + i * a.stride(0), la.step, pb + i * b.stride(0), lb.step, 0, pc + i * n * m, m) != 0) failed = true;
