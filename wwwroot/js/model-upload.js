@@ -8,7 +8,7 @@ export function forget(input) { input.value = ''; }
 // Streams a chosen file to the server. Answers null where it was taken, else the sentence that says why not.
 export function send(input, url, token, page, at = 0) {
   const file = input.files[at];
-  if (!file) return 'Choose the zip of a model folder first.';
+  if (!file) return 'Choose a file first.';
   return new Promise(done => {
     request = new XMLHttpRequest();
     let told = 0;
