@@ -3,12 +3,13 @@ using FineTuneStudio.Engine.Models;
 using FineTuneStudio.Engine.Text;
 using FineTuneStudio.Engine.Training;
 using FineTuneStudio.Engine.Weights;
+using TorchSharp;
 
 namespace FineTuneStudio.Engine.Headless;
 
 /// <summary>
 /// <c>pretrain --text path --out folder (--base folder | --new bert|gpt2 [--layers 4] [--width 256] [--heads 4] [--positions 128] [--vocabulary 8000])
-/// [--validation path] [--recipe recipe.json] [--steps number] [--store float32|bf16] [--resume] [--json]</c>: learns from plain text. A path is a file or a folder of
+/// [--validation path] [--recipe recipe.json] [--steps number] [--store float32|bf16] [--device cpu|cuda] [--resume] [--json]</c>: learns from plain text. A path is a file or a folder of
 /// .txt, .txt.xz, .jsonl or .jsonl.xz; files of <c>--validation</c> are never learned from. With <c>--new</c> the vocabulary is learned from the train text first, and the model with new weights stands in
 /// OUT/start. Ctrl-C evaluates, keeps the best checkpoint and ends.
 /// </summary>
@@ -30,6 +31,7 @@ public static class PretrainCommand
         new("--recipe", "recipe.json", "Settings; those that it leaves out, or all without it, are one pass in batches of 64 blocks of 128 tokens."),
         new("--steps", "number", "Optimizer steps, in place of the recipe's epochs."),
         new("--store", "precision", "How the model is saved: float32, or bf16, which is half as large."),
+        new("--device", "device", "cpu, or cuda for a graphics card; cpu if left out."),
         Command.Resume, Command.Json);
 
     /// <returns>The exit code: 0, or 1 with a sentence on <paramref name="error"/>.</returns>
@@ -65,7 +67,7 @@ public static class PretrainCommand
             {
                 null => null, "float32" => Precision.Float32, "bf16" => Precision.Bf16,
                 var other => throw new CommandException($"--store is \"{other}\"; expected float32 or bf16."),
-            });
+            }) { Device = DeviceOf(options.Optional("--device")) };
             var result = Pretrain.Run(job, e =>
             {
                 stepped |= e is StepDone;
@@ -87,6 +89,14 @@ public static class PretrainCommand
         }
         finally { Console.CancelKeyPress -= OnInterrupt; }
     }
+
+    private static torch.Device DeviceOf(string? named) => named switch
+    {
+        null or "cpu" => torch.CPU,
+        "cuda" when torch.cuda_is_available() => torch.CUDA,
+        "cuda" => throw new CommandException("--device is cuda, but libtorch sees no CUDA device; leave it out, or build with LIBTORCH set to a libtorch for CUDA on a machine with an NVIDIA graphics card."),
+        _ => throw new CommandException($"--device is \"{named}\"; expected cpu or cuda."),
+    };
 
     /// <summary>The model with new weights; one that an interrupted run has made is taken as it is.</summary>
     private static void Begin(CommandOptions options, RunRecipe recipe, IReadOnlyList<string> train, string start, TrainProgress progress, CancellationToken cancel)

@@ -71,7 +71,7 @@ internal sealed class AnsweredTexts : TokenizedTexts
             for (var j = 0; j < length; j++)
                 labels[i * length + j] = j >= prompts[rows[i]] && j < row.Length ? row[j] : Ignored;
         }
-        return tensor(labels, [rows.Length, length]);
+        return tensor(labels, [rows.Length, length], device: Device);
     }
 
     /// <summary>
@@ -101,7 +101,7 @@ internal sealed class AnsweredTexts : TokenizedTexts
                     (tokens[column], segments[column], positions[column], labels[column]) = (ids[row][j], segment, j, j >= prompts[row] ? ids[row][j] : Ignored);
         }
         long[] Filled(long value) => [.. Enumerable.Repeat(value, packs.Count * width)];
-        long[] shape = [packs.Count, width];
-        return (tensor(tokens, shape), tensor(segments, shape), tensor(positions, shape), tensor(labels, shape));
+        Tensor Made(long[] values) => tensor(values, [packs.Count, width], device: Device);
+        return (Made(tokens), Made(segments), Made(positions), Made(labels));
     }
 }

@@ -30,10 +30,12 @@ internal sealed class GenerationObjective : Objective
     private PromptTemplate? template;
 
     /// <param name="stored">F32 or BF16: how weights are saved, in place of the base's types.</param>
-    public GenerationObjective(RunRecipe recipe, string baseFolder, string? stored = null)
+    /// <param name="device">Where the model computes; null is the CPU.</param>
+    public GenerationObjective(RunRecipe recipe, string baseFolder, string? stored = null, Device? device = null)
     {
         (this.recipe, this.baseFolder, this.stored) = (recipe, baseFolder, stored);
         (model, Weights) = LoadCausalLM.From(baseFolder, recipe.Dropout);
+        if (device is not null) model.to(device);
         try
         {
             if (recipe.MaxLength > model.MaxPositions)
@@ -171,9 +173,9 @@ internal sealed class GenerationObjective : Objective
             var (logits, next) = (model.call(ids, mask).to(float32).narrow(1, 0, ids.shape[1] - 1), labels.narrow(1, 1, labels.shape[1] - 1));
             var counts = next.ne(AnsweredTexts.Ignored);
             var losses = F.cross_entropy(logits.reshape(-1, logits.shape[2]), next.reshape(-1), reduction: nn.Reduction.None).view(next.shape);
-            var sums = losses.to(float64).sum(1).data<double>().ToArray();
-            var tokens = counts.to(int64).sum(1).data<long>().ToArray();
-            var right = logits.argmax(-1).eq(next).logical_and(counts).to(int64).sum(1).data<long>().ToArray();
+            var sums = losses.to(float64).sum(1).cpu().data<double>().ToArray();
+            var tokens = counts.to(int64).sum(1).cpu().data<long>().ToArray();
+            var right = logits.argmax(-1).eq(next).logical_and(counts).to(int64).sum(1).cpu().data<long>().ToArray();
             for (var i = 0; i < part.Length; i++) found.Add(new(sums[i], (int)tokens[i], (int)right[i]));
         }
         return found;

@@ -12,7 +12,7 @@ namespace FineTuneStudio.Engine.Training;
 /// <summary>
 /// BERT's pretraining (Devlin et al. 2019, arXiv:1810.04805) on blocks of running text: the cross-entropy of masked words, the mean over all
 /// masked words of a step. Where the model has a head for pairs, a block is two halves, and in every other row, by chance, the second half is of another
-/// block; the cross-entropy of telling which is added, a row counting as much as it has masked words. An evaluation masks the
+/// block; a tenth of the cross-entropy of telling which is added, a row counting as much as it has masked words. An evaluation masks the
 /// same words each time.
 /// </summary>
 internal sealed class MaskedWordsObjective : Objective
@@ -22,21 +22,30 @@ internal sealed class MaskedWordsObjective : Objective
 
     private const int InEvaluation = -1;
 
+    /// <summary>
+    /// Of the loss of pairs beside that of words. Devlin et al. add both whole, and the gradient of pairs is then the larger one in a small model's
+    /// first thousands of steps, in which it knows words by their frequency alone (docs/decisions/0010).
+    /// </summary>
+    private const double PairsWeight = 0.1;
+
     private readonly RunRecipe recipe;
     private readonly string baseFolder, stored;
+    private readonly Device? device;
     private readonly BertForMaskedLM model;
     private readonly TokenMasking masking;
     private readonly int cls;
     private double pairsTold;
 
     /// <param name="stored">F32 or BF16: how weights are saved.</param>
+    /// <param name="device">Where the model computes; null is the CPU.</param>
     /// <exception cref="WeightFileException">The base model's files do not fit.</exception>
     /// <exception cref="TokenizerFileException">The base model's tokenizer is missing or broken.</exception>
     /// <exception cref="TrainingException">The recipe or the tokenizer does not fit the model.</exception>
-    public MaskedWordsObjective(RunRecipe recipe, string baseFolder, string stored = "F32")
+    public MaskedWordsObjective(RunRecipe recipe, string baseFolder, string stored = "F32", Device? device = null)
     {
-        (this.recipe, this.baseFolder, this.stored) = (recipe, baseFolder, stored);
+        (this.recipe, this.baseFolder, this.stored, this.device) = (recipe, baseFolder, stored, device);
         (model, Weights) = LoadMaskedLM.From(baseFolder, recipe.Dropout, recipe.Seed);
+        if (device is not null) model.to(device);
         try
         {
             if (recipe.MaxLength > model.Config.MaxPositions)
@@ -75,7 +84,7 @@ internal sealed class MaskedWordsObjective : Objective
 
     public override int Layers => model.Config.Layers;
 
-    public override double LossOfGuessing => Math.Log(model.Config.VocabularySize) + (model.HasNextSentence ? Math.Log(2) : 0);
+    public override double LossOfGuessing => Math.Log(model.Config.VocabularySize) + (model.HasNextSentence ? PairsWeight * Math.Log(2) : 0);
 
     public override TokenizedTexts Tokenize(IReadOnlyList<TrainingExample> rows, CancellationToken cancel) => throw new InvalidOperationException("Pretraining reads packed texts.");
 
@@ -115,13 +124,13 @@ internal sealed class MaskedWordsObjective : Objective
     {
         var (words, targets, pairs, follows, weights) = Scores(texts, rows, Epoch);
         var loss = F.cross_entropy(words, targets);
-        return pairs is null ? loss : loss + F.cross_entropy(pairs, follows, reduction: nn.Reduction.None).mul(weights).sum() / weights.sum();
+        return pairs is null ? loss : loss + PairsWeight * (F.cross_entropy(pairs, follows, reduction: nn.Reduction.None).mul(weights).sum() / weights.sum());
     }
 
     /// <summary>Scores of words float32 [masked, vocabulary] and of pairs [rows, 2], with what is right, int64 [masked] and [rows], and the masked words of each row, float32 [rows].</summary>
     private (Tensor Words, Tensor Targets, Tensor? Pairs, Tensor Follows, Tensor Weights) Scores(TokenizedTexts texts, int[] rows, int epoch)
     {
-        var made = rows.Select(row => Row(texts, row, epoch)).ToArray();
+        var made = rows.AsParallel().AsOrdered().Select(row => Row(texts, row, epoch)).ToArray();
         var length = made[0].Ids.Length;
         var (ids, types) = (new long[made.Length * length], new long[made.Length * length]);
         List<long> positions = [], targets = [];
@@ -132,8 +141,9 @@ internal sealed class MaskedWordsObjective : Objective
             targets.AddRange(made[i].Targets.Select(t => (long)t));
         }
         long[] shape = [made.Length, length];
-        var (words, pairs) = model.Both(tensor(ids, shape), null, tensor(positions.ToArray()), model.HasNextSentence ? tensor(types, shape) : null);
-        return (words, tensor(targets.ToArray()), pairs, tensor(made.Select(m => m.Follows ? 0L : 1L).ToArray()), tensor(made.Select(m => (float)m.Targets.Length).ToArray()));
+        Tensor Numbers(IEnumerable<long> values) => tensor(values.ToArray(), device: device);
+        var (words, pairs) = model.Both(tensor(ids, shape, device: device), null, Numbers(positions), model.HasNextSentence ? tensor(types, shape, device: device) : null);
+        return (words, Numbers(targets), pairs, Numbers(made.Select(m => m.Follows ? 0L : 1L)), tensor(made.Select(m => (float)m.Targets.Length).ToArray(), device: device));
     }
 
     public override Evaluation Measure(TokenizedTexts texts, IEnumerable<int[]> batches)
@@ -152,7 +162,7 @@ internal sealed class MaskedWordsObjective : Objective
                 told += pairs.argmax(-1).eq(follows).to(int64).sum().item<long>();
             }
         pairsTold = told / rows;
-        return new((loss + pairLoss) / masked, new Dictionary<Metric, double> { [Metric.Perplexity] = Math.Exp(loss / masked), [Metric.TokenAccuracy] = right / masked });
+        return new((loss + PairsWeight * pairLoss) / masked, new Dictionary<Metric, double> { [Metric.Perplexity] = Math.Exp(loss / masked), [Metric.TokenAccuracy] = right / masked });
     }
 
     public override double ProbeLoss(TokenizedTexts train, TokenizedTexts validation, Func<TokenizedTexts, IEnumerable<int[]>> batches) => Measure(validation, batches(validation)).Loss;

@@ -4,6 +4,7 @@ using FineTuneStudio.Engine.Metrics;
 using FineTuneStudio.Engine.Models;
 using FineTuneStudio.Engine.Text;
 using FineTuneStudio.Engine.Weights;
+using TorchSharp;
 
 namespace FineTuneStudio.Engine.Training;
 
@@ -19,6 +20,9 @@ public sealed record PretrainJob(RunRecipe Recipe, string BaseFolder, IReadOnlyL
 {
     /// <summary>Whether the held-out text is measured before the first step too, and reported as step 0.</summary>
     public bool MeasuresStart { get; init; }
+
+    /// <summary>Where the model computes. What is kept of a run does not depend on it: one that began on the CPU can go on elsewhere, to other roundings.</summary>
+    public torch.Device Device { get; init; } = torch.CPU;
 }
 
 /// <summary>
@@ -52,10 +56,11 @@ public static class Pretrain
         var causal = CausalTensors.ModelTypes.Contains(ModelFolder.ModelType(job.BaseFolder));
         var stored = job.Stored switch { null => null, Precision.Bf16 => "BF16", _ => "F32" };
         // The model first: what is wrong with it is known at once, and the texts may take long.
-        Objective objective = causal ? new GenerationObjective(job.Recipe, job.BaseFolder, stored) : new MaskedWordsObjective(job.Recipe, job.BaseFolder, stored ?? "F32");
+        Objective objective = causal ? new GenerationObjective(job.Recipe, job.BaseFolder, stored, job.Device) : new MaskedWordsObjective(job.Recipe, job.BaseFolder, stored ?? "F32", job.Device);
         PackedIds? train = null, validation = null;
         try
         {
+            if (job.Device.type != DeviceType.CPU) report(new LogLine($"The model computes on {job.Device}."));
             var (length, endId) = objective switch
             {
                 MaskedWordsObjective masked => (masked.BlockLength, masked.EndId),
@@ -89,7 +94,7 @@ public static class Pretrain
                 if (blocks.Count == 0) throw new TrainingException($"The {part} text has {packed.Tokens} tokens, which is less than one block of {length}; give more text, or set max length to fewer tokens.");
                 // Nothing comes before a block's first token that would foretell it.
                 int[] lengths = [.. Enumerable.Repeat(length, blocks.Count)];
-                return causal ? new AnsweredTexts(blocks, [.. Enumerable.Repeat(1, blocks.Count)], 0, lengths) : new TokenizedTexts(blocks, 0, lengths: lengths);
+                return causal ? new AnsweredTexts(blocks, [.. Enumerable.Repeat(1, blocks.Count)], 0, lengths) { Device = job.Device } : new TokenizedTexts(blocks, 0, lengths: lengths) { Device = job.Device };
             }
         }
         finally

@@ -21,6 +21,9 @@ internal class TokenizedTexts(IReadOnlyList<int[]> ids, int padId, int[][]? type
 
     public int Count => ids.Count;
 
+    /// <summary>Where the tensors of its batches are made: where the model is that reads them.</summary>
+    public Device Device { get; init; } = CPU;
+
     /// <summary>Tokens of a row.</summary>
     public int Length(int row) => lengths[row];
 
@@ -77,7 +80,7 @@ internal class TokenizedTexts(IReadOnlyList<int[]> ids, int padId, int[][]? type
                 (tokens[i * length + j], mask[i * length + j]) = j < row.Length ? (row[j], 1) : (padId, 0);
         }
         long[] shape = [rows.Length, length];
-        return (tensor(tokens, shape), padded ? tensor(mask, shape) : null);
+        return (tensor(tokens, shape, device: Device), padded ? tensor(mask, shape, device: Device) : null);
     }
 }
 

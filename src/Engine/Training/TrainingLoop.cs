@@ -220,7 +220,9 @@ internal sealed class TrainingLoop : IDisposable
     /// </summary>
     private double Backward(int[] rows)
     {
-        var (value, all) = (0.0, objective.WeightOf(train, rows));
+        var value = 0.0;
+        // What the objective draws for a row it would draw twice, so the weight is asked for only where it counts.
+        var all = rows.Length > BatchSize ? objective.WeightOf(train, rows) : 0;
         foreach (var part in rows.Chunk(BatchSize))
         {
             using var scope = NewDisposeScope();

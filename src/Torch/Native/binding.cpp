@@ -35,6 +35,16 @@ enum Tag : int32_t { None, TensorTag, Int, Double, Bool, Ints, Tensors, Text, Op
 
 using Impl = c10::intrusive_ptr<at::TensorImpl, at::UndefinedTensorImpl>;
 
+#define TORCH_SINCE(major, minor) (TORCH_VERSION_MAJOR > major || (TORCH_VERSION_MAJOR == major && TORCH_VERSION_MINOR >= minor))
+
+#if TORCH_SINCE(2, 4)
+using std::nullopt;
+using std::optional;
+#else
+using c10::nullopt;
+using c10::optional;
+#endif
+
 static thread_local std::string lastError;
 
 template <typename F>
@@ -77,11 +87,11 @@ static c10::IValue toIValue(const Value& v) {
       return c10::IValue(std::move(list));
     }
     case OptionalTensors: {
-      c10::List<c10::optional<at::Tensor>> list;
+      c10::List<optional<at::Tensor>> list;
       list.reserve(v.n);
       for (int k = 0; k < v.n; k++) {
         void* p = static_cast<void**>(v.p)[k];
-        list.push_back(p ? c10::optional<at::Tensor>(borrow(p)) : c10::nullopt);
+        list.push_back(p ? optional<at::Tensor>(borrow(p)) : nullopt);
       }
       return c10::IValue(std::move(list));
     }
@@ -255,12 +265,40 @@ API void ft_inference_unguard(void* g) { delete static_cast<c10::InferenceMode*>
 
 // ---- autocast -----------------------------------------------------------------------------------------------------
 
-// Until it is left, operators of this thread on the CPU take bfloat16 where libtorch holds that for safe.
+struct Cast {
+  bool on;
+  at::ScalarType type;
+};
+#if TORCH_SINCE(2, 4)
+static Cast castOn(c10::DeviceType device) { return {at::autocast::is_autocast_enabled(device), at::autocast::get_autocast_dtype(device)}; }
+static void setCast(c10::DeviceType device, Cast cast) {
+  at::autocast::set_autocast_enabled(device, cast.on);
+  at::autocast::set_autocast_dtype(device, cast.type);
+}
+#else
+static Cast castOn(c10::DeviceType device) {
+  return device == c10::kCPU ? Cast{at::autocast::is_cpu_enabled(), at::autocast::get_autocast_cpu_dtype()} : Cast{at::autocast::is_enabled(), at::autocast::get_autocast_gpu_dtype()};
+}
+static void setCast(c10::DeviceType device, Cast cast) {
+  if (device == c10::kCPU) {
+    at::autocast::set_cpu_enabled(cast.on);
+    at::autocast::set_autocast_cpu_dtype(cast.type);
+  } else {
+    at::autocast::set_enabled(cast.on);
+    at::autocast::set_autocast_gpu_dtype(cast.type);
+  }
+}
+#endif
+
+// Until it is left, operators of this thread take bfloat16 where libtorch holds that for safe.
 API int ft_autocast_enter(int64_t* before) {
   return guarded([&] {
-    *before = (at::autocast::is_cpu_enabled() ? 1 : 0) | (static_cast<int64_t>(at::autocast::get_autocast_cpu_dtype()) << 1);
-    at::autocast::set_autocast_cpu_dtype(at::kBFloat16);
-    at::autocast::set_cpu_enabled(true);
+    *before = 0;
+    for (auto device : {c10::kCPU, c10::kCUDA}) {
+      auto cast = castOn(device);
+      *before |= ((cast.on ? 1 : 0) | (static_cast<int64_t>(cast.type) << 1)) << (device == c10::kCPU ? 0 : 16);
+      if (device == c10::kCPU || at::globalContext().hasCUDA()) setCast(device, {true, at::kBFloat16});
+    }
     at::autocast::increment_nesting();
   });
 }
@@ -268,8 +306,10 @@ API int ft_autocast_enter(int64_t* before) {
 API int ft_autocast_leave(int64_t before) {
   return guarded([&] {
     if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
-    at::autocast::set_cpu_enabled((before & 1) != 0);
-    at::autocast::set_autocast_cpu_dtype(static_cast<at::ScalarType>(before >> 1));
+    for (auto device : {c10::kCPU, c10::kCUDA}) {
+      auto packed = (before >> (device == c10::kCPU ? 0 : 16)) & 0xffff;
+      setCast(device, {(packed & 1) != 0, static_cast<at::ScalarType>(packed >> 1)});
+    }
   });
 }
 
@@ -351,7 +391,7 @@ API int ft_cuda_synchronize() {
   return guarded([&] {
     if (at::globalContext().hasCUDA()) {
       c10::impl::VirtualGuardImpl impl(c10::DeviceType::CUDA);
-#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 5)
+#if TORCH_SINCE(2, 5)
       impl.synchronizeDevice(impl.getDevice().index());
 #else
       impl.synchronizeStream(impl.getStream(impl.getDevice()));
@@ -458,11 +498,11 @@ struct Layout {
   char trans;
   int64_t step;
 };
-static c10::optional<Layout> layoutOf(const at::Tensor& t) {
+static optional<Layout> layoutOf(const at::Tensor& t) {
   auto rows = t.size(1), columns = t.size(2), down = t.stride(1), right = t.stride(2);
   if ((right == 1 || columns == 1) && (down >= columns || rows == 1)) return Layout{'N', std::max(down, columns)};
   if ((down == 1 || rows == 1) && (right >= rows || columns == 1)) return Layout{'T', std::max(right, rows)};
-  return c10::nullopt;
+  return nullopt;
 }
 
 static at::Tensor batchedProduct(const at::Tensor& left, const at::Tensor& right) {

@@ -81,6 +81,9 @@ public sealed class CommandTests : IDisposable
         Assert.Equal((1, "--positions is 16, but the recipe's max length is 32; a model reads no text that is longer than its positions."), Failed(Pretrain("--out", folder.File("x"), "--new", "bert", "--positions", "16")));
         Assert.Equal((1, $"{folder.File("new/start")} holds a bert of 1 layers, width 32 and 32 positions, and not what --new asks for; leave out --resume to begin anew."), Failed(Pretrain("--out", folder.File("new"), "--new", "gpt2", "--resume")));
         Assert.Equal((1, "--store is \"int8\"; expected float32 or bf16."), Failed(Pretrain("--out", folder.File("x"), "--base", Repository.PracticeModel, "--store", "int8")));
+        Assert.Equal((1, "--device is \"tpu\"; expected cpu or cuda."), Failed(Pretrain("--out", folder.File("x"), "--base", Repository.PracticeModel, "--device", "tpu")));
+        if (!TorchSharp.torch.cuda_is_available())
+            Assert.Equal((1, "--device is cuda, but libtorch sees no CUDA device; leave it out, or build with LIBTORCH set to a libtorch for CUDA on a machine with an NVIDIA graphics card."), Failed(Pretrain("--out", folder.File("x"), "--base", Repository.PracticeModel, "--device", "cuda")));
         static (int, string) Failed((int Code, string[] Output, string Error) run) => (run.Code, run.Error);
     }
 
