@@ -44,7 +44,12 @@ builder.Services.AddReports();
 builder.Services.AddModels();
 
 var app = builder.Build();
-await app.Prepare();
+try { await app.Prepare(); }
+catch (DatabaseNotUpgraded refused)
+{
+    Console.Error.WriteLine(refused.Message);
+    return 1;
+}
 
 app.UseShell();
 app.UseAttemptLimit();

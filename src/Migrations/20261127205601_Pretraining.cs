@@ -112,6 +112,11 @@ namespace FineTuneStudio.src.Migrations
         /// <inheritdoc />
         protected override void Down(MigrationBuilder migrationBuilder)
         {
+            // The version before knows no pretraining, and counts the numbers of all runs as one.
+            foreach (var of in new[] { "RunSteps", "RunEvaluations", "RunLog" })
+                migrationBuilder.Sql($"DELETE FROM {of} WHERE RunId IN (SELECT Id FROM Runs WHERE Kind <> 'runs')");
+            migrationBuilder.Sql("DELETE FROM Runs WHERE Kind <> 'runs'");
+
             migrationBuilder.DropTable(
                 name: "PretrainTexts");
 

@@ -35,9 +35,8 @@ public static class ShellSlice
         var folder = app.Services.GetRequiredService<StudioFolder>();
         Directory.CreateDirectory(folder.Root);
         if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(folder.Root, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        await UpgradeDatabase.Run(folder.Database, app.Services.GetRequiredService<DatabaseWaits>().LockSeconds);
         await using var db = await app.Services.GetRequiredService<IDbContextFactory<StudioDb>>().CreateDbContextAsync();
-        // A database of this version needs no writing, so that a full disk or a lock keeps nobody from the pages that free space.
-        if ((await db.Database.GetPendingMigrationsAsync()).Any()) await db.Database.MigrateAsync();
         try { await db.Database.ExecuteSqlRawAsync("PRAGMA journal_mode=WAL"); }
         catch (SqliteException e) when (DatabaseWaits.MayPass(e)) { app.Logger.LogWarning(e, "The database cannot be written at the moment"); }
     }
