@@ -26,7 +26,7 @@ public sealed record MachineFacts(
     {
         ["OPENBLAS_CORETYPE"] = "OpenBLAS", ["OPENBLAS_NUM_THREADS"] = "OpenBLAS", ["DNNL_MAX_CPU_ISA"] = "oneDNN", ["ONEDNN_MAX_CPU_ISA"] = "oneDNN",
         ["ATEN_CPU_CAPABILITY"] = "libtorch", ["MKL_DEBUG_CPU_TYPE"] = "MKL", ["MKL_NUM_THREADS"] = "MKL", ["OMP_NUM_THREADS"] = "OpenMP",
-        ["OMP_WAIT_POLICY"] = "OpenMP", ["OMP_THREAD_LIMIT"] = "OpenMP", ["FTS_BLAS"] = "the binding",
+        ["OMP_WAIT_POLICY"] = "OpenMP", ["GOMP_SPINCOUNT"] = "OpenMP", ["OMP_THREAD_LIMIT"] = "OpenMP", ["FTS_BLAS"] = "the binding",
     };
 
     private static readonly string[] Sets = ["sse4_1", "sse4_2", "avx", "fma", "avx2", "avx512f", "avx512bw", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "sve", "bf16"];

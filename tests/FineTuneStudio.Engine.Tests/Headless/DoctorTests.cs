@@ -53,6 +53,9 @@ public sealed class DoctorTests
     }
 
     [Fact]
+    public void A_spin_count_that_the_person_has_set_is_among_what_may_cost_speed() => Assert.Equal("OpenMP", MachineFacts.Known["GOMP_SPINCOUNT"]);
+
+    [Fact]
     public void An_unknown_option_is_refused()
     {
         using var output = new StringWriter();
