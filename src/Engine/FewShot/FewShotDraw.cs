@@ -23,7 +23,7 @@ public static class FewShotDraw
     /// <summary>How many rows the draws of a k have.</summary>
     public static int Rows(IReadOnlyList<LabeledText> pool, int k) => pool.CountBy(r => r.Label).Sum(l => Math.Min(k, l.Value));
 
-    /// <summary>Which part of its rows one draw of a k has in common with another, in the mean: near 0 where labels have many more rows than k, 1 where every draw takes all.</summary>
+    /// <summary>Which part of its rows one draw of a k has in common with another, in the mean: near 0 where labels have many more rows than k, 1 where every draw takes all. It need not rise with k.</summary>
     public static double Shared(IReadOnlyList<LabeledText> pool, int k) =>
         pool.CountBy(r => r.Label).Sum(l => (double)Math.Min(k, l.Value) * Math.Min(k, l.Value) / l.Value) / Rows(pool, k);
 

@@ -227,8 +227,12 @@ public static class LearningCurve
             else foreach (var label in few) notes.Add(Text($"The label \"{job.Labels[label]}\" has only {counts[label]} train {(counts[label] == 1 ? "row" : "rows")}; from {Of(ks.First(k => k > counts[label]))} on it gives all it has."));
             if (none.Length > MostNamed) notes.Add(Text($"{none.Length:#,0} labels have no train row, so no method can learn them."));
             else foreach (var label in none) notes.Add($"The label \"{job.Labels[label]}\" has no train row, so no method can learn it.");
-            if (job.Draws > 1 && ks.FirstOrDefault(k => FewShotDraw.Shared(job.Pool, k) > MuchShared) is > 0 and var shared)
-                notes.Add(Text($"From {Of(shared)} on, a draw has {100 * FewShotDraw.Shared(job.Pool, shared):0} % of its rows or more in common with another, because there are so few train rows; the intervals from there on, and those of what more rows bring, are narrower than the chance of the examples."));
+            if (job.Draws > 1 && ks.Where(k => FewShotDraw.Shared(job.Pool, k) > MuchShared).ToList() is { Count: > 0 } much)
+            {
+                // Not always all from one k on: many labels of one row are most of a small draw and little of a larger one.
+                var (where, there) = much[0] == ks[^much.Count] ? ($"From {Of(much[0])} on", "from there on") : ($"With {string.Join(", ", much)} examples a label", "there");
+                notes.Add(Text($"{where}, a draw has {Math.Floor(100 * much.Min(k => FewShotDraw.Shared(job.Pool, k))):0} % of its rows or more in common with another, because there are so few train rows; the intervals {there}, and those of what more rows bring, are narrower than the chance of the examples."));
+            }
             if (job.Ks.Except(ks).Order().ToList() is { Count: > 0 } left)
                 notes.Add(Text($"{string.Join(", ", left)} examples a label {(left.Count == 1 ? "is" : "are")} left out: no label has more than {counts.Values.Max()} train rows, so they would be those of {ks[^1]}."));
             var config = EncoderConfig.Read(job.BaseFolder);

@@ -193,7 +193,16 @@ public sealed class LearningCurveTests : IDisposable
         Assert.Equal([503, 506], curve.Lines(Metric.Accuracy)[0].Means.Select(m => m.Rows));
         Assert.Contains("500 labels have fewer than 2 train rows; where one is asked for more than it has, it gives all.", curve.Notes);
         Assert.Contains("20 labels have no train row, so no method can learn them.", curve.Notes);
-        Assert.Contains("From 1 example a label on, a draw has 99 % of its rows or more in common with another, because there are so few train rows; the intervals from there on, and those of what more rows bring, are narrower than the chance of the examples.", curve.Notes);
+        Assert.Contains("From 1 example a label on, a draw has 98 % of its rows or more in common with another, because there are so few train rows; the intervals from there on, and those of what more rows bring, are narrower than the chance of the examples.", curve.Notes);
+    }
+
+    [Fact]
+    public void The_numbers_of_examples_whose_draws_share_much_are_named_where_they_are_not_all_from_one_on()
+    {
+        var job = Job() with { Labels = [.. SmallTexts.Labels, "rare"], Ks = [1, 2, 4, 8, 16], Methods = [FewShotMethod.Centroid] };
+        job = job with { Pool = [.. job.Pool, new(9000, "a rare text", 3)] };
+        // Three labels of 30 rows and one of 1: 27.5, 20, 20, 29.6 and 54.3 %.
+        Assert.Contains("With 1, 8, 16 examples a label, a draw has 27 % of its rows or more in common with another, because there are so few train rows; the intervals there, and those of what more rows bring, are narrower than the chance of the examples.", Run(job).Curve.Notes);
     }
 
     [Fact]
