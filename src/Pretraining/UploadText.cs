@@ -60,18 +60,23 @@ public sealed class UploadText(IDbContextFactory<StudioDb> databases, ProjectAcc
 
     private (long Documents, long Words) Read(string path, string name, CancellationToken cancel)
     {
-        var (documents, words, characters) = (0L, 0L, 0L);
+        var (documents, words, characters, most) = (0L, 0L, 0L, MostCharacters);
         try
         {
-            foreach (var document in TextDocuments.Read([path]))
+            foreach (var document in TextDocuments.Read([path], cancel, Count))
             {
                 cancel.ThrowIfCancellationRequested();
-                if ((characters += document.Length) > MostCharacters) throw new TrainingException($"{name} holds more than {Say.Count(MostCharacters)} characters, the limit of this server. Split it; an administrator can raise Pretraining:MaxCharacters.");
                 (documents, words) = (documents + 1, words + PretrainText.WordsOf(document));
             }
         }
         // The engine knows the file by the name it has on the disk.
         catch (TrainingException broken) { throw new ArgumentException(broken.Message.Replace(Path.GetFileName(path), name), broken); }
         return documents > 0 ? (documents, words) : throw new ArgumentException($"{name} has no text to train on.");
+
+        // All that unfolds, blank lines and a row's other fields too.
+        void Count(int read)
+        {
+            if ((characters += read) > most) throw new TrainingException($"{name} holds more than {Say.Count(most)} characters, the limit of this server. Split it; an administrator can raise Pretraining:MaxCharacters.");
+        }
     }
 }

@@ -116,7 +116,7 @@ public static class PretrainCommand
         }
         if (Directory.Exists(start)) Directory.Delete(start, recursive: true);
         var size = options.Whole("--vocabulary", 8000);
-        try { progress.Show(new LogLine(string.Create(CultureInfo.InvariantCulture, $"Learned a vocabulary of {NewModelFolder.Learned(family, start, TextDocuments.Read(train), size, shape, recipe.Seed, cancel):N0} tokens from the train text."))); }
+        try { progress.Show(new LogLine(string.Create(CultureInfo.InvariantCulture, $"Learned a vocabulary of {NewModelFolder.Learned(family, start, TextDocuments.Read(train, cancel), size, shape, recipe.Seed, cancel):N0} tokens from the train text."))); }
         catch (ArgumentException e) { throw new CommandException(e.Message); }
     }
 }

@@ -166,7 +166,7 @@ internal sealed unsafe partial class PackedIds : IDisposable
             {
                 var (header, one) = (new byte[HeaderLength], new byte[4]);
                 stream.Write(header);
-                foreach (var texts in Together(TextDocuments.Read(files)))
+                foreach (var texts in Together(TextDocuments.Read(files, cancel)))
                     foreach (var ids in tokenizer.EncodeIds(texts, int.MaxValue, cancel, addSpecialTokens: special))
                     {
                         // Of what the tokenizer makes nothing, nothing can be learned.

@@ -30,8 +30,11 @@ public static class TextDocuments
     }
 
     /// <summary>The documents of files in order; lines of one are divided by a line feed.</summary>
+    /// <param name="cancel">Looked at again and again, also where a file has no documents: throws <see cref="OperationCanceledException"/>.</param>
+    /// <param name="read">Told, piece after piece, how many characters were read, those between documents too; what it throws ends the reading.</param>
     /// <exception cref="TrainingException">A file is broken, no UTF-8, or has a line that is too long or no JSON object with a text; the sentence names the line.</exception>
-    public static IEnumerable<string> Read(IEnumerable<string> files) => files.SelectMany(file => KindOf(file).StartsWith(".jsonl") ? ReadJson(file) : ReadText(file));
+    public static IEnumerable<string> Read(IEnumerable<string> files, CancellationToken cancel = default, Action<int>? read = null) =>
+        files.SelectMany(file => KindOf(file).StartsWith(".jsonl") ? ReadJson(new(file, cancel, read)) : ReadText(new(file, cancel, read)));
 
     /// <summary>The ending of a file's name that says how it is read.</summary>
     /// <exception cref="TrainingException">It has none that is known.</exception>
@@ -43,9 +46,9 @@ public static class TextDocuments
     /// <summary>The ending that says how the file is read.</summary>
     internal static string KindOf(string path) => Kinds.Last(k => path.EndsWith(k, StringComparison.OrdinalIgnoreCase));
 
-    private static IEnumerable<string> ReadText(string path)
+    private static IEnumerable<string> ReadText(LineReader text)
     {
-        using var lines = new LineReader(path, KindOf(path).EndsWith(".xz"));
+        using var lines = text;
         var document = new StringBuilder();
         while (lines.Next() is { } line)
         {
@@ -62,11 +65,11 @@ public static class TextDocuments
         if (document.Length > 0) yield return document.ToString();
     }
 
-    private static IEnumerable<string> ReadJson(string path)
+    private static IEnumerable<string> ReadJson(LineReader text)
     {
-        using var lines = new LineReader(path, KindOf(path).EndsWith(".xz"));
+        using var lines = text;
         while (lines.Next() is { } line)
-            if (!string.IsNullOrWhiteSpace(line) && Text(line, lines) is { } text && !string.IsNullOrWhiteSpace(text)) yield return text;
+            if (!string.IsNullOrWhiteSpace(line) && Text(line, lines) is { } document && !string.IsNullOrWhiteSpace(document)) yield return document;
     }
 
     private static string Text(string line, LineReader at)
@@ -90,15 +93,18 @@ public static class TextDocuments
         private readonly FileStream file;
         private readonly StreamReader reader;
         private readonly bool compressed;
+        private readonly CancellationToken cancel;
+        private readonly Action<int>? read;
         private readonly char[] buffer = new char[1 << 16];
         private int from, until;
         private long line;
 
-        public LineReader(string path, bool compressed)
+        public LineReader(string path, CancellationToken cancel, Action<int>? read)
         {
-            this.compressed = compressed;
+            (compressed, this.cancel, this.read) = (KindOf(path).EndsWith(".xz"), cancel, read);
             file = File.OpenRead(path);
-            reader = new(compressed ? new XZStream(file) : file, new UTF8Encoding(false, throwOnInvalidBytes: true), detectEncodingFromByteOrderMarks: true);
+            // An encoding with a mark, so that one of UTF-8 is skipped; detection would take UTF-16 by its mark.
+            reader = new(compressed ? new XZStream(file) : file, new UTF8Encoding(encoderShouldEmitUTF8Identifier: true, throwOnInvalidBytes: true), detectEncodingFromByteOrderMarks: false);
         }
 
         public override string ToString() => $"Line {line} of {Path.GetFileName(file.Name)}";
@@ -123,11 +129,18 @@ public static class TextDocuments
 
         private bool Fill()
         {
+            cancel.ThrowIfCancellationRequested();
+            Take();
+            read?.Invoke(until);
+            return until > 0;
+        }
+
+        private void Take()
+        {
             try
             {
                 (from, until) = (0, reader.Read(buffer));
                 if (until == 0 && compressed && file.Position < file.Length) throw new TrainingException($"{Path.GetFileName(file.Name)} is several xz streams in a row, of which only one is read; decompress it, and compress it as one.");
-                return until > 0;
             }
             catch (DecoderFallbackException)
             {

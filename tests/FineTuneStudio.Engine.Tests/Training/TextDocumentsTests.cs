@@ -68,7 +68,27 @@ public sealed class TextDocumentsTests : IDisposable
         Assert.StartsWith("plain.txt.xz is no complete xz file", Refused(Written("plain.txt.xz", "no xz at all")));
         Assert.Equal("two.txt.xz is several xz streams in a row, of which only one is read; decompress it, and compress it as one.", Refused(Written("two.txt.xz", [.. Xz, .. Xz])));
         Assert.Equal("latin.txt is not UTF-8 near line 1; save it as UTF-8.", Refused(Written("latin.txt", [(byte)'c', 0xE9, (byte)'\n'])));
+        Assert.Equal("utf16.txt is not UTF-8 near line 1; save it as UTF-8.", Refused(Written("utf16.txt", [.. Encoding.Unicode.Preamble, .. Encoding.Unicode.GetBytes("one\n")])));
+        Assert.Equal("utf32.txt is not UTF-8 near line 1; save it as UTF-8.", Refused(Written("utf32.txt", [.. Encoding.UTF32.Preamble, .. Encoding.UTF32.GetBytes("one\n")])));
         Assert.Equal($"Line 2 of wide.txt has more than {TextDocuments.LongestLine} characters; break it into lines.", Refused(Written("wide.txt", "a\n" + new string('x', TextDocuments.LongestLine + 1))));
+    }
+
+    [Theory]
+    [InlineData("blank.txt", "\n")]
+    [InlineData("blank.jsonl", "\n")]
+    [InlineData("fields.jsonl", "{\"text\": \"\", \"other\": 1234567890}\n")]
+    public void What_gives_no_document_is_counted_and_can_be_cancelled_too(string name, string line)
+    {
+        var path = Written(name, string.Concat(Enumerable.Repeat(line, 300_000 / line.Length)));
+        using var cancel = new CancellationTokenSource();
+        var told = 0;
+        Assert.Throws<OperationCanceledException>(() => TextDocuments.Read([path], cancel.Token, read =>
+        {
+            if ((told += read) > 100_000) cancel.Cancel();
+        }).Count());
+        Assert.InRange(told, 100_001, 200_000);
+        told = 0;
+        Assert.Equal((0, new FileInfo(path).Length), (TextDocuments.Read([path], read: read => told += read).Count(), told));
     }
 
     [Fact]

@@ -151,6 +151,22 @@ public sealed class PretrainingTests(StudioFixture app) : IClassFixture<StudioFi
     }
 
     [Fact]
+    public async Task A_small_file_that_unfolds_to_too_much_is_refused_also_where_it_holds_no_text()
+    {
+        var scene = await Scene.Make(app, "Unfolding");
+        var settings = app.Services.GetRequiredService<Microsoft.Extensions.Configuration.IConfiguration>();
+        settings["Pretraining:MaxCharacters"] = "200000";
+        try
+        {
+            const string limit = "holds more than 200,000 characters, the limit of this server. Split it; an administrator can raise Pretraining:MaxCharacters.";
+            // 300,000 line feeds by xz 5.4.
+            Assert.Equal($"blank.txt.xz {limit}", await Refusal(Upload(scene, "blank.txt.xz", Convert.FromBase64String("/Td6WFoAAATm1rRGAgAhARwAAAAQz1jM5JPfAG9dAAVv+7/+o7Fe5fg/sqomVfhocEFwFQ+N/R5MG4pCtxn0aRhxrmYjiopNL6MN2X+m44wjEVPgWRjFdYrid/i2lH8MasDedElk4ulcU7IE2PdEDKtfDW1G6eXDdoi3llestk3haR1v+0uIEGw1jEDBAAAAdAD/Aqdi1OoAAYsB4KcSAHhj/vixxGf7AgAAAAAEWVo="))));
+            Assert.Equal($"fields.jsonl {limit}", await Refusal(Upload(scene, "fields.jsonl", $$"""{"text": "short", "other": "{{new string('x', 250_000)}}"}""")));
+        }
+        finally { settings["Pretraining:MaxCharacters"] = null; }
+    }
+
+    [Fact]
     public async Task What_stands_against_a_start_is_said_before_it()
     {
         var scene = await Scene.Make(app, "Against");
