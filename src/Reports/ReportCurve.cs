@@ -18,7 +18,7 @@ public sealed record ReportCurves(IReadOnlyList<ReportCurve> Shown, int Others);
 public sealed record Foreseen(FewShotMethod Method, string Sentence);
 
 /// A learning curve as a report keeps it, by the project's metric: all that it says, because the signature covers it. TestRowsRead are the report's test rows
-/// that a curve of another split drew from or measured on.
+/// whose texts a curve of another split drew from or measured on.
 public sealed record ReportCurve(int Number, DateTime At, bool Whole, int Points, int PointsTotal, string BaseModel, bool SameBase, int Split, bool SameSplit, int Version, int TestRowsRead,
     int Draws, int Steps, double LearningRate, int PoolRows, int MeasuredRows, string MajorityLabel, double Majority,
     IReadOnlyList<FewShotLine> Lines, IReadOnlyList<Foreseen> Advice, IReadOnlyList<string> Notes)
@@ -47,8 +47,9 @@ public sealed record ReportCurve(int Number, DateTime At, bool Whole, int Points
         foreach (var (of, measured) in found.Take(same > 0 ? Math.Min(same, MostShown) : 1))
         {
             var (curve, settings, isSame) = (of.Curve, of.Curve.Settings, of.Curve.SplitId == split.Id);
-            var read = isSame ? 0 : await db.SplitRows.CountAsync(r => r.SplitId == split.Id && r.Part == SplitPart.Test
-                && db.SplitRows.Any(o => o.SplitId == curve.SplitId && o.RowId == r.RowId && o.Part != SplitPart.Test), cancel);
+            // By their texts, because each import gives the same rows other ids.
+            var drawn = from o in db.SplitRows join row in db.Rows on o.RowId equals row.Id where o.SplitId == curve.SplitId && o.Part != SplitPart.Test select row.TextKey;
+            var read = isSame ? 0 : await (from r in db.SplitRows join row in db.Rows on r.RowId equals row.Id where r.SplitId == split.Id && r.Part == SplitPart.Test && drawn.Contains(row.TextKey) select r).CountAsync(cancel);
             var lines = measured.Lines(project.Metric);
             shown.Add(new(curve.Number, curve.FinishedAt ?? curve.QueuedAt, curve.State == CurveState.Finished, measured.Points.Count, curve.PointsTotal, of.Base, of.SameBase, of.Split, isSame, of.Version, read,
                 settings.Draws, settings.Steps, settings.LearningRate, curve.PoolRows, curve.MeasuredRows, curve.MajorityLabel, measured.Majority(project.Metric),

@@ -1,4 +1,5 @@
 using FineTuneStudio.BaseModels;
+using FineTuneStudio.Datasets;
 using FineTuneStudio.Engine.FewShot;
 using FineTuneStudio.Engine.Training;
 using FineTuneStudio.FewShot;
@@ -100,6 +101,32 @@ public sealed class ReportCurveTests(StudioFixture app) : IClassFixture<StudioFi
         view = await Read(run);
         Assert.Equal([5, 4, 3], view.Body!.Curves!.Shown.Select(c => c.Number));
         Assert.Equal(1, view.Body.Curves.Others);
+    }
+
+    [Fact]
+    public async Task Test_rows_that_a_curve_read_under_the_ids_of_another_import_are_counted_by_their_texts()
+    {
+        var run = await FinishedRun.Make(app, "Imported again");
+        int split;
+        await using (var db = app.Db)
+        {
+            var version = new DatasetVersion { ProjectId = run.Project.Id, Number = 2, Kind = VersionKind.Import, Note = "", RowCount = 30, LabeledCount = 30, ContentHash = new string('f', 64), LabelsJson = "[]", CreatedById = run.Engineer.Id, CreatedAt = DateTime.UtcNow };
+            db.Versions.Add(version);
+            await db.SaveChangesAsync();
+            var second = new Split { ProjectId = run.Project.Id, Number = 2, VersionId = version.Id, Seed = 2, TrainShare = .8, ValidationShare = .1, TestShare = .1, CountsJson = "[]", Hash = new string('e', 64), CreatedById = run.Engineer.Id, CreatedAt = DateTime.UtcNow };
+            // The texts of the 30 test rows of split 1, ten in each part.
+            var texts = await (from s in db.SplitRows join row in db.Rows on s.RowId equals row.Id where s.SplitId == run.SplitId && s.Part == SplitPart.Test orderby row.Id select row).AsNoTracking().ToListAsync();
+            var rows = texts.Select(t => new DataRow { ProjectId = run.Project.Id, Text = t.Text, TextKey = t.TextKey }).ToList();
+            db.Add(second);
+            db.Rows.AddRange(rows);
+            await db.SaveChangesAsync();
+            db.SplitRows.AddRange(rows.Select((row, i) => new SplitRow { SplitId = second.Id, RowId = row.Id, Part = (SplitPart)(i % 3) }));
+            await db.SaveChangesAsync();
+            split = second.Id;
+        }
+        await run.Curve(split: split);
+        var view = await Read(run);
+        Assert.Equal("It started from this run’s base model, “Practice model”, on other rows: split 2 of data version 2 instead of split 1 of version 1. Of this report’s 30 test rows, 20 are among those that it drew from or measured on.", Assert.Single(view.Body!.Curves!.Shown).Of(view.Body));
     }
 
     [Fact]
