@@ -85,7 +85,7 @@ public sealed class StudioDb(DbContextOptions<StudioDb> options) : IdentityUserC
         model.Entity<RunEvaluation>().Ignore(e => e.Scores);
         model.Entity<RunLogLine>().HasIndex(l => new { l.RunId, l.Id });
 
-        model.Entity<PretrainText>().HasIndex(t => t.ProjectId);
+        model.Entity<PretrainText>().HasIndex(t => new { t.ProjectId, t.Sha256 }).IsUnique();
 
         model.Entity<LearningCurveRun>().HasIndex(c => new { c.ProjectId, c.Number }).IsUnique();
         model.Entity<LearningCurveRun>().Ignore(c => c.IsOver).Ignore(c => c.Settings);

@@ -12,6 +12,8 @@ public sealed class StudioFolder(IConfiguration configuration, IHostEnvironment 
     public string BaseModel(string storedAs) => Path.Combine(Made("models"), storedAs);
     [Open(OpenTo.Anyone, "says where a folder is and opens nothing; nothing a client sends reaches it unchecked")]
     public string Run(int runId) => Path.Combine(Made("runs"), runId.ToString());
+    /// Whether a restart has a checkpoint to go on from.
+    internal bool HasCheckpoint(int runId) => File.Exists(Path.Combine(Run(runId), "last", "state.json"));
     [Open(OpenTo.Anyone, "says where a folder is and opens nothing; nothing a client sends reaches it unchecked")]
     public string Curve(int curveId) => Path.Combine(Made("curves"), curveId.ToString());
     public string Texts => Made("texts");

@@ -82,24 +82,17 @@ public sealed class ImportBaseModel(IDbContextFactory<StudioDb> databases, Proje
     /// Puts what was downloaded from the hub into the catalogue, for the person who began it, if they still may.
     internal async Task<BaseModel> FromHub(HubImport import, string files, CancellationToken cancel)
     {
-        ProjectPass pass;
-        await using (var db = await databases.CreateDbContextAsync(cancel))
-        {
-            var roles = (await db.Memberships.Where(m => m.ProjectId == import.ProjectId && m.UserId == import.CreatedById).Select(m => m.Role).ToListAsync(cancel)).ToHashSet();
-            if (!roles.Allow(Permission.ImportBaseModel)) throw new ModelRefused("Whoever began this import may not import models into this project any more, so nothing was imported.");
-            pass = new(await db.Projects.AsNoTracking().SingleAsync(p => p.Id == import.ProjectId, cancel), import.CreatedById, roles);
-        }
+        var pass = await Pass(import.ProjectId, import.CreatedById, Permission.ImportBaseModel, "Whoever began this import may not import models into this project any more, so nothing was imported.", cancel);
         return await Enter(pass, files, new() { Name = import.Name, Source = import.Source, Origin = import.Origin }, from: import, cancel: cancel);
     }
 
     /// What a pretraining of the project made, and the model that it began with, if any.
     internal sealed record Made(int Pretraining, BaseModel? From);
 
-    /// Puts what was pretrained here into the catalogue, in the name of whoever launched that. A second time, after a kill, answers with the first.
+    /// Puts what was pretrained here into the catalogue, in the name of whoever launched that, if they still may. A second time, after a kill, answers with the first.
     internal async Task<BaseModel> FromPretraining(string projectId, string userId, Made made, NewBaseModel form, string files, CancellationToken cancel)
     {
-        ProjectPass pass;
-        await using (var db = await databases.CreateDbContextAsync(cancel)) pass = new(await db.Projects.AsNoTracking().SingleAsync(p => p.Id == projectId, cancel), userId, new HashSet<Role>());
+        var pass = await Pass(projectId, userId, Permission.LaunchRun, "Whoever launched this pretraining may not launch one in this project any more, so its model is kept but not in the catalogue. Someone who may can restart it, and it comes there in their name; or cancel it.", cancel);
         var copy = Staging();
         try
         {
@@ -107,6 +100,14 @@ public sealed class ImportBaseModel(IDbContextFactory<StudioDb> databases, Proje
             return await Enter(pass, copy, form, made: made, cancel: cancel);
         }
         finally { Discard(copy); }
+    }
+
+    /// Of a person for whom something ends long after they asked for it; refused where they have lost the role meanwhile.
+    private async Task<ProjectPass> Pass(string projectId, string userId, Permission needed, string refusal, CancellationToken cancel)
+    {
+        await using var db = await databases.CreateDbContextAsync(cancel);
+        var roles = (await db.Memberships.Where(m => m.ProjectId == projectId && m.UserId == userId).Select(m => m.Role).ToListAsync(cancel)).ToHashSet();
+        return roles.Allow(needed) ? new(await db.Projects.AsNoTracking().SingleAsync(p => p.Id == projectId, cancel), userId, roles) : throw new ModelRefused(refusal);
     }
 
     private async Task<BaseModel> Enter(ProjectPass pass, string files, NewBaseModel form, bool practice = false, HubImport? from = null, Made? made = null, CancellationToken cancel = default)

@@ -601,7 +601,8 @@ namespace FineTuneStudio.src.Migrations
 
                     b.HasKey("Id");
 
-                    b.HasIndex("ProjectId");
+                    b.HasIndex("ProjectId", "Sha256")
+                        .IsUnique();
 
                     b.ToTable("PretrainTexts");
                 });

@@ -12,7 +12,7 @@ namespace FineTuneStudio.Pretraining;
 /// What a pretraining can be made of. Unfit: sentences on base models that cannot be pretrained.
 public sealed record PretrainChoices(IReadOnlyList<PretrainText> Texts, IReadOnlyList<BaseModel> Models, IReadOnlyList<string> Unfit);
 
-public sealed class PlanPretraining(IDbContextFactory<StudioDb> databases, ProjectAccess access, StudioFolder folder)
+public sealed class PlanPretraining(IDbContextFactory<StudioDb> databases, ProjectAccess access, StudioFolder folder, IConfiguration configuration)
 {
     /// Usual settings: those of the engine for weights that know nothing; a pretrained model moves more slowly, as in Gururangan et al. 2020.
     public static RunRecipe Standard(BaseModel? from) => Pretrain.DefaultRecipe with
@@ -49,6 +49,8 @@ public sealed class PlanPretraining(IDbContextFactory<StudioDb> databases, Proje
         if (choice.Train.Concat(choice.HeldOut).FirstOrDefault(id => texts.All(t => t.Id != id)) is not 0) problems.Add("One of the texts is not in the project any more; load the page again.");
         if (choice.Train.Intersect(choice.HeldOut).Any()) problems.Add("A text is both learned from and held out; a model must be measured on text that it did not learn from.");
         if (choice.Share is < 0 or > 0.5 || !double.IsFinite(choice.Share)) problems.Add("Held out are 0 to 50 % of the documents.");
+        if ((choice.Share > 0 || choice.HeldOut.Count > 0) && recipe.EvaluationsPerEpoch == 0) problems.Add("Evaluations per epoch is 0, so nothing would be measured on what is held out; set it to 1 or more, or hold nothing out.");
+        if (MixedPrecision.Problem(recipe) is { } unsupported) problems.Add(unsupported);
         if (choice.Steps is < 1 or > 10_000_000) problems.Add($"The number of steps is {choice.Steps}; expected 1 to 10,000,000, or nothing.");
         if (choice.Model is null && choice.Vocabulary is < 300 or > 100_000) problems.Add($"The vocabulary has {choice.Vocabulary} tokens; expected 300 to 100,000.");
         if (from is not null && recipe.MaxLength > from.MaxPositions) problems.Add($"Max length is {recipe.MaxLength} tokens but the base model has only {from.MaxPositions} positions; set it to {from.MaxPositions} or less.");
@@ -66,5 +68,19 @@ public sealed class PlanPretraining(IDbContextFactory<StudioDb> databases, Proje
             else if ((held.Count > 0 || every > 0) && heldWords < recipe.MaxLength) problems.Add($"About {Say.Count(heldWords, "word")} are held out, which is less than one block of {recipe.MaxLength} tokens; hold out more, or set max length to fewer.");
         }
         return problems;
+    }
+
+    /// A sentence where the disk has too little room: for the text as token ids and, where it is divided, once more unfolded, and for the best model,
+    /// the last checkpoint (weights and two moments) and another that is being written or copied to the base models.
+    internal string? NoRoom(PretrainChoice choice, RunRecipe recipe, BaseModel? from, IReadOnlyList<PretrainText> texts)
+    {
+        static long Unfolded(PretrainText text) => text.StoredAs.EndsWith(".xz", StringComparison.Ordinal) ? Math.Max(4 * text.Bytes, 7 * text.Words) : text.Bytes;
+        var train = texts.Where(t => choice.Train.Contains(t.Id)).ToList();
+        var shape = PretrainChoice.Shape(choice.Size, recipe.MaxLength);
+        var parameters = from?.Parameters ?? (choice.Vocabulary + shape.Positions) * (long)shape.HiddenSize + 12L * shape.Layers * shape.HiddenSize * shape.HiddenSize;
+        var needs = texts.Where(t => choice.Train.Concat(choice.HeldOut).Contains(t.Id)).Sum(Unfolded) + (choice.EveryOf(train.Sum(t => t.Documents)) > 0 ? train.Sum(Unfolded) : 0) + 32 * parameters;
+        var (free, keep) = (new DriveInfo(folder.Root).AvailableFreeSpace, configuration.GetValue("Pretraining:KeepFree", 256L << 20));
+        return needs + keep <= free ? null
+            : $"The server's disk has {Say.Bytes(free)} free; this pretraining needs about {Say.Bytes(needs)} for its text and its checkpoints, and {Say.Bytes(keep)} must stay free. Make room on the server first, or take less text or a smaller model.";
     }
 }

@@ -27,7 +27,7 @@ public sealed class PretrainWork(IDbContextFactory<StudioDb> databases, IService
         var texts = db.PretrainTexts.AsNoTracking().Where(t => t.ProjectId == run.ProjectId).OrderBy(t => t.Id).ToList();
         IReadOnlyList<PretrainText> Of(IReadOnlyList<int> ids) => [.. ids.Order().Select(id => texts.SingleOrDefault(t => t.Id == id) ?? throw new TrainingException("A text of this pretraining is not in the project any more."))];
         var (train, held) = (Of(choice.Train), Of(choice.HeldOut));
-        return stretch => Unless(stretch, working =>
+        return stretch => Unless(stretch, stretch.Resume && folder.HasCheckpoint(run.Id), working =>
         {
             var home = Directory.CreateDirectory(folder.Run(run.Id)).FullName;
             var (learned, heldOut) = Divide(home, run.Id, train, held, choice, recipe.Seed, working.Cancel);
@@ -36,17 +36,20 @@ public sealed class PretrainWork(IDbContextFactory<StudioDb> databases, IService
         });
     }
 
-    /// Before the first step there is nothing to keep, so whoever stops it then does not wait until large texts are read.
-    private static FineTuneResult Unless(Stretch stretch, Func<Stretch, FineTuneResult> work)
+    /// Before the first step there is nothing to keep, so whoever stops it then does not wait until large texts are read. One that goes on
+    /// from a checkpoint has a model to keep from the beginning: there only who cancels is spared the wait.
+    internal static FineTuneResult Unless(Stretch stretch, bool goesOn, Func<Stretch, FineTuneResult> work)
     {
         var stepped = false;
         using var early = CancellationTokenSource.CreateLinkedTokenSource(stretch.Cancel);
-        using var look = new Timer(_ => { if (!Volatile.Read(ref stepped) && stretch.Stop() != StopRequest.None) early.Cancel(); }, null, 500, 500);
+        var look = new Timer(_ => { if (!Volatile.Read(ref stepped) && stretch.Stop() is var asked && (asked == StopRequest.Cancel || asked == StopRequest.Stop && !goesOn)) early.Cancel(); }, null, 0, 500);
         try { return work(stretch with { Cancel = early.Token, Report = happened => { if (happened is StepDone) Volatile.Write(ref stepped, true); stretch.Report(happened); } }); }
         catch (OperationCanceledException) when (!stretch.Cancel.IsCancellationRequested && early.IsCancellationRequested)
         {
             return new(stretch.Stop() == StopRequest.Cancel ? FineTuneOutcome.Cancelled : FineTuneOutcome.StoppedByPerson, 0, double.NaN, 0, null);
         }
+        // Dispose does not wait for a look under way, which would then cancel a source that is gone and take the server down.
+        finally { look.DisposeAsync().AsTask().Wait(); }
     }
 
     /// The files to learn from and those held out. Where documents are held out of the train texts, both are written anew, once.
@@ -116,7 +119,11 @@ public sealed class PretrainWork(IDbContextFactory<StudioDb> databases, IService
         $"Pretrained here on {Say.Count(run.TrainWords ?? 0, "word")} of {(run.TextNames.Length > 200 ? run.TextNames[..200] + "…" : run.TextNames)}, from {(from is null ? "new weights" : $"“{from}”")}; "
         + (before is { } b && after is { } a ? $"held-out loss {Say.Number(b)} before, {Say.Number(a)} after" : "nothing was held out to measure it on");
 
-    /// The model lies with the base models; a pretraining that is over needs no file.
+    internal override BaseModel? Made(StudioDb db, TrainingRun run) => db.BaseModels.AsNoTracking().SingleOrDefault(m => m.ProjectId == run.ProjectId && m.PretrainingNumber == run.Number);
+
+    internal override bool OutlivesErrors(int runId) => folder.HasCheckpoint(runId) || Directory.Exists(Path.Combine(folder.Run(runId), "best"));
+
+    /// The model lies with the base models, or there is none: a pretraining that is over needs no file.
     internal override void Clear(int runId, RunState state)
     {
         if (Directory.Exists(folder.Run(runId))) Directory.Delete(folder.Run(runId), recursive: true);

@@ -27,6 +27,11 @@ public sealed record PretrainView(TrainingView All, PretrainRun Run, BaseModel? 
         _ => $"{(Run.State == RunState.StoppedByPerson ? "Stopped by a person." : "Finished.")} {(Run.HasModel ? HeldOutSentence : "There is no model: it was stopped before anything was measured.")}",
     };
 
+    /// What is held out, and how much that is once it is known.
+    public string HeldOutSaid => Run.Choice is var choice && choice.HeldOut.Count == 0 && choice.Share == 0 ? "nothing"
+        : (choice.HeldOut.Count > 0 ? HeldOut.Count > 0 ? string.Join(", ", HeldOut) : "a text that was removed since" : $"one document of {Say.Count((long)Math.Round(1 / choice.Share))}")
+        + (Run.HeldOutWords is { } words ? $", {Say.Count(words, "word")}" : "");
+
     private string HeldOutSentence
     {
         get

@@ -16,12 +16,16 @@ public sealed class StartPretraining(IDbContextFactory<StudioDb> databases, Proj
         await using var db = await databases.CreateDbContextAsync(cancel);
         var from = choice.Model is { } model ? await PlanRun.FindModel(db, projectId, model, cancel) : null;
         if (from is not null && plan.WhyNot(from, pass.Project.Task) is { } unfit) throw new ArgumentException(unfit);
+        // A text cannot be removed between what is read here and the queue.
+        await using var all = await db.Database.BeginTransactionAsync(cancel);
         var texts = await db.PretrainTexts.AsNoTracking().Where(t => t.ProjectId == projectId).OrderBy(t => t.Id).ToListAsync(cancel);
         // What nothing is measured on cannot be evaluated, however often the form says.
         if (choice.HeldOut.Count == 0 && choice.Share == 0) recipe = recipe with { EvaluationsPerEpoch = 0 };
         if (PlanPretraining.Problems(choice, recipe, from, texts) is { Count: > 0 } problems) throw new ArgumentException(string.Join(" ", problems));
+        if (plan.NoRoom(choice, recipe, from, texts) is { } full) throw new ArgumentException(full);
+        // Only every so many documents one can be held out: what is kept is the share that is.
+        if (choice.EveryOf(texts.Where(t => choice.Train.Contains(t.Id)).Sum(t => t.Documents)) is var every and > 0) choice = choice with { Share = 1.0 / every };
 
-        await using var all = await db.Database.BeginTransactionAsync(cancel);
         var number = (await db.PretrainRuns.Where(r => r.ProjectId == projectId).MaxAsync(r => (int?)r.Number, cancel) ?? 0) + 1;
         var now = clock.GetUtcNow().UtcDateTime;
         var run = new PretrainRun

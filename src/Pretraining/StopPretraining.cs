@@ -5,9 +5,9 @@ using Microsoft.EntityFrameworkCore;
 
 namespace FineTuneStudio.Pretraining;
 
-public sealed class StopPretraining(IDbContextFactory<StudioDb> databases, ProjectAccess access, StopRun stop, RestartRun restart)
+public sealed class StopPretraining(IDbContextFactory<StudioDb> databases, ProjectAccess access, StopRun stop, RestartRun restart, TimeProvider clock)
 {
-    /// Ends it after its step; the best model so far goes into the catalogue.
+    /// Ends it after its step, or from its last checkpoint where it is interrupted; the best model so far goes into the catalogue.
     [Needs(Permission.LaunchRun)]
     public Task Stop(string projectId, int pretraining, CancellationToken cancel = default) => With(projectId, pretraining, (db, run, who) => stop.Ask(db, run, who, StopRequest.Stop, cancel), cancel);
 
@@ -15,9 +15,19 @@ public sealed class StopPretraining(IDbContextFactory<StudioDb> databases, Proje
     [Needs(Permission.LaunchRun)]
     public Task Cancel(string projectId, int pretraining, CancellationToken cancel = default) => With(projectId, pretraining, (db, run, who) => stop.Ask(db, run, who, StopRequest.Cancel, cancel), cancel);
 
-    /// Queues an interrupted one again; it goes on from its last checkpoint, or from the beginning where there is none.
+    /// Queues an interrupted one again; it goes on from its last checkpoint, or from the beginning where there is none. Where whoever launched it
+    /// may not any more, it goes on in the name of who restarts it: its model could not come into the catalogue otherwise.
     [Needs(Permission.LaunchRun)]
-    public Task Restart(string projectId, int pretraining, CancellationToken cancel = default) => With(projectId, pretraining, (db, run, who) => restart.Restart(db, run, who, cancel), cancel);
+    public Task Restart(string projectId, int pretraining, CancellationToken cancel = default) => With(projectId, pretraining, async (db, run, who) =>
+    {
+        var roles = (await db.Memberships.Where(m => m.ProjectId == projectId && m.UserId == run.LaunchedById).Select(m => m.Role).ToListAsync(cancel)).ToHashSet();
+        if (!roles.Allow(Permission.LaunchRun))
+        {
+            run.LaunchedById = who;
+            db.RunLog.Add(new RunLogLine { RunId = run.Id, At = clock.GetUtcNow().UtcDateTime, Text = "Whoever launched it may not any more; from here on it runs in the name of who restarts it." });
+        }
+        await restart.Restart(db, run, who, cancel);
+    }, cancel);
 
     private async Task With(string projectId, int number, Func<StudioDb, PretrainRun, string, Task> work, CancellationToken cancel)
     {

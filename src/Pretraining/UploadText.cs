@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using FineTuneStudio.Engine.Training;
 using FineTuneStudio.Projects;
 using FineTuneStudio.Ui;
+using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
 
 namespace FineTuneStudio.Pretraining;
@@ -29,16 +30,27 @@ public sealed class UploadText(IDbContextFactory<StudioDb> databases, ProjectAcc
             var (bytes, sha256) = await Receive(file, path, name, cancel);
             var (documents, words) = await Task.Run(() => Read(path, name, cancel), cancel);
             await using var db = await databases.CreateDbContextAsync(cancel);
-            if (await db.PretrainTexts.AsNoTracking().FirstOrDefaultAsync(t => t.ProjectId == projectId && t.Sha256 == sha256, cancel) is { } same)
-                throw new ArgumentException($"{name} is here already, byte for byte, as {same.Name}.");
+            await RequireNew();
             var now = clock.GetUtcNow().UtcDateTime;
             var text = new PretrainText { ProjectId = projectId, Name = name, StoredAs = stored, Bytes = bytes, Documents = documents, Words = words, Sha256 = sha256, UploadedById = pass.UserId, UploadedAt = now };
             db.PretrainTexts.Add(text);
             db.Events.Add(new ProjectEvent { ProjectId = projectId, UserId = pass.UserId, At = now, Text = $"uploaded the text “{name}” ({Say.Count(words, "word")})", Href = $"/p/{projectId}/pretraining" });
             File.Move(path, Path.Combine(folder.Texts, stored));
             try { await db.SaveChangesAsync(cancel); }
-            catch { File.Delete(Path.Combine(folder.Texts, stored)); throw; }
+            catch (Exception e)
+            {
+                File.Delete(Path.Combine(folder.Texts, stored));
+                // Twice at the same moment: the index lets one of them in.
+                if (e.GetBaseException() is SqliteException { SqliteErrorCode: 19 }) await RequireNew();
+                throw;
+            }
             return text;
+
+            async Task RequireNew()
+            {
+                if (await db.PretrainTexts.AsNoTracking().FirstOrDefaultAsync(t => t.ProjectId == projectId && t.Sha256 == sha256, cancel) is { } same)
+                    throw new ArgumentException($"{name} is here already, byte for byte, as {same.Name}.");
+            }
         }
         finally { File.Delete(path); }
     }

@@ -4,9 +4,9 @@ using Microsoft.EntityFrameworkCore;
 
 namespace FineTuneStudio.Runs;
 
-public sealed class StopRun(IDbContextFactory<StudioDb> databases, ProjectAccess access, TrainerSignals signals, StudioFolder folder, TimeProvider clock)
+public sealed class StopRun(IDbContextFactory<StudioDb> databases, ProjectAccess access, TrainerSignals signals, IEnumerable<TrainingKind> kinds, StudioFolder folder, TimeProvider clock)
 {
-    /// Ends a running run after its step and keeps the best checkpoint.
+    /// Ends a running run after its step and keeps the best checkpoint; an interrupted one is queued for just that.
     [Needs(Permission.LaunchRun)]
     public Task Stop(string projectId, int run, CancellationToken cancel = default) => Ask(projectId, run, StopRequest.Stop, cancel);
 
@@ -28,13 +28,30 @@ public sealed class StopRun(IDbContextFactory<StudioDb> databases, ProjectAccess
     {
         var (called, word) = (Ui.Say.Capital(run.Called), what == StopRequest.Stop ? "stop" : "cancel");
         if (run.IsOver) throw new ArgumentException($"{called} is over already; there is nothing to {word}.");
-        if (what == StopRequest.Stop && run.State != RunState.Running) throw new ArgumentException($"{called} is not running; cancel it, or restart it first.");
-        db.Events.Add(new ProjectEvent { ProjectId = run.ProjectId, UserId = userId, At = clock.GetUtcNow().UtcDateTime, Text = $"{(what == StopRequest.Stop ? "stopped" : "cancelled")} {run.Called}", Href = run.Href });
+        var now = clock.GetUtcNow().UtcDateTime;
+        if (run.State != RunState.Running && kinds.Single(k => k.Kind == run.Kind) is var kind && kind.Made(db, run) is { } made)
+        {
+            Trainer.EndAsMade(db, run, made, now);
+            await db.SaveChangesAsync(cancel);
+            kind.Clear(run.Id, run.State);
+            throw new ArgumentException($"{called} had come to its end when the server stopped: “{made.Name}” is a base model of the project, so there is nothing to {word}.");
+        }
+        var fromCheckpoint = what == StopRequest.Stop && run.State == RunState.Interrupted && folder.HasCheckpoint(run.Id);
+        if (what == StopRequest.Stop && run.State != RunState.Running && !fromCheckpoint) throw new ArgumentException($"{called} is not running; cancel it, or restart it first.");
+        db.Events.Add(new ProjectEvent { ProjectId = run.ProjectId, UserId = userId, At = now, Text = $"{(what == StopRequest.Stop ? "stopped" : "cancelled")} {run.Called}", Href = run.Href });
+        if (fromCheckpoint)
+        {
+            run.Requeue();
+            run.Asked = word;
+            await db.SaveChangesAsync(cancel);
+            signals.Wake();
+            return;
+        }
         if (run.State != RunState.Running)
         {
             // Nobody trains it, so it ends here and now.
-            run.End(RunState.Cancelled, clock.GetUtcNow().UtcDateTime);
-            db.RunLog.Add(new RunLogLine { RunId = run.Id, At = clock.GetUtcNow().UtcDateTime, Text = "Cancelled; no checkpoint was kept." });
+            run.End(RunState.Cancelled, now);
+            db.RunLog.Add(new RunLogLine { RunId = run.Id, At = now, Text = "Cancelled; no checkpoint was kept." });
             await db.SaveChangesAsync(cancel);
             if (Directory.Exists(folder.Run(run.Id))) Directory.Delete(folder.Run(run.Id), recursive: true);
             return;

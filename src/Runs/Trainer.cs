@@ -26,16 +26,33 @@ public sealed class Trainer(IDbContextFactory<StudioDb> databases, IEnumerable<T
         await base.StartAsync(cancel);
     }
 
-    private void Sweep(string? why, Func<TrainingRun, string> said)
+    internal void Sweep(string? why, Func<TrainingRun, string> said)
     {
         using var db = databases.CreateDbContext();
+        var ended = new List<TrainingRun>();
         foreach (var run in db.TrainingRuns.Where(r => r.State == RunState.Running).ToList())
         {
+            if (KindOf(run).Made(db, run) is { } made)
+            {
+                EndAsMade(db, run, made, clock.GetUtcNow().UtcDateTime);
+                ended.Add(run);
+                continue;
+            }
             run.Interrupt(why);
             Say(db, run, said(run));
         }
         db.SaveChanges();
         swept = true;
+        foreach (var run in ended) KindOf(run).Clear(run.Id, run.State);
+    }
+
+    private TrainingKind KindOf(TrainingRun run) => kinds.Single(k => k.Kind == run.Kind);
+
+    /// For a run that was cut off after its model had come into the catalogue.
+    internal static void EndAsMade(StudioDb db, TrainingRun run, BaseModel made, DateTime at)
+    {
+        run.EndWith(made.WeightsHash, at);
+        db.RunLog.Add(new RunLogLine { RunId = run.Id, At = at, Text = $"It had come to its end when the server stopped: “{made.Name}” is a base model of the project." });
     }
 
     protected override Task ExecuteAsync(CancellationToken stopping)
@@ -88,7 +105,15 @@ public sealed class Trainer(IDbContextFactory<StudioDb> databases, IEnumerable<T
             var run = db.TrainingRuns.Single(r => r.Id == id);
             // Cancelled while it waited for the machine.
             if (run.State != RunState.Queued) return;
-            (resume, kind) = (run.StartedAt is not null, kinds.Single(k => k.Kind == run.Kind));
+            (resume, kind) = (run.StartedAt is not null, KindOf(run));
+            if (kind.Made(db, run) is { } made)
+            {
+                EndAsMade(db, run, made, clock.GetUtcNow().UtcDateTime);
+                try { db.SaveChanges(); } catch (DbUpdateConcurrencyException) { return; }
+                news.Tell(run.ProjectId);
+                kind.Clear(id, run.State);
+                return;
+            }
             signals.Ask(id, run.Asked switch { "stop" => StopRequest.Stop, "cancel" => StopRequest.Cancel, _ => StopRequest.None });
             run.Start(clock.GetUtcNow().UtcDateTime);
             try { db.SaveChanges(); } catch (DbUpdateConcurrencyException) { return; }
@@ -158,9 +183,14 @@ public sealed class Trainer(IDbContextFactory<StudioDb> databases, IEnumerable<T
                 "The database could not be written for too long; the run is interrupted.", tell: true);
             return;
         }
-        var plain = e is TrainingException or WeightFileException or TokenizerFileException or FormatException;
+        var plain = e is TrainingException or WeightFileException or TokenizerFileException or FormatException or ModelRefused;
         if (!plain) log.LogError(e, "Run {Id} failed", id);
         var sentence = plain ? e.Message : $"The run stopped on an error that nobody foresaw: {e.Message.ReplaceLineEndings(" ")}";
+        if (kind.OutlivesErrors(id))
+        {
+            End(id, stopping, run => run.Interrupt(sentence), plain ? sentence : $"{sentence} ({e.GetType().Name})", tell: true);
+            return;
+        }
         End(id, stopping, run => run.End(RunState.Failed, clock.GetUtcNow().UtcDateTime, sentence), plain ? sentence : $"{sentence} ({e.GetType().Name})", tell: true);
         kind.Clear(id, RunState.Failed);
     }

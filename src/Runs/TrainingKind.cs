@@ -1,3 +1,4 @@
+using FineTuneStudio.BaseModels;
 using FineTuneStudio.Engine.Training;
 
 namespace FineTuneStudio.Runs;
@@ -15,6 +16,12 @@ public abstract class TrainingKind
 
     /// The best model is on disk and the run about to be over: a sentence on what became of it. After a kill in this moment it happens again.
     internal virtual string Keep(int runId, FineTuneResult result) => "";
+
+    /// The base model that Keep has made of a run; null where it has made none.
+    internal virtual BaseModel? Made(StudioDb db, TrainingRun run) => null;
+
+    /// Whether an error leaves something of worth on the disk: then the run is interrupted, not failed.
+    internal virtual bool OutlivesErrors(int runId) => false;
 
     /// The run is over: removes what nobody needs any more of its folder.
     internal abstract void Clear(int runId, RunState state);

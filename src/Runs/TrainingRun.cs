@@ -13,7 +13,8 @@ public abstract class TrainingRun(string kind)
     public required int Number { get; init; }
     public required string RecipeJson { get; init; }
     public required string RecipeHash { get; init; }
-    public required string LaunchedById { get; init; }
+    /// Of a pretraining, whoever restarted it where the one before may not any more.
+    public required string LaunchedById { get; set; }
     public required DateTime QueuedAt { get; init; }
     public DateTime? StartedAt { get; private set; }
     public DateTime? FinishedAt { get; private set; }
@@ -63,6 +64,13 @@ public abstract class TrainingRun(string kind)
         Move(state, RunState.Running, RunState.Queued, RunState.Interrupted);
         FinishedAt = at;
         Failure = failure;
+    }
+
+    /// Its model was made before the server stopped, so it has come to its end whatever was said of it since.
+    public void EndWith(string weightsHash, DateTime at)
+    {
+        (BestStep, WeightsHash) = (BestStep ?? StepsDone, weightsHash);
+        End(Asked == "stop" ? RunState.StoppedByPerson : RunState.Finished, at);
     }
 
     private void Move(RunState to, params RunState[] from)

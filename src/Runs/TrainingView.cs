@@ -26,7 +26,7 @@ public record TrainingView(TrainingRun Of, RunRecipe Recipe, IReadOnlyList<Metri
         var log = await db.RunLog.AsNoTracking().Where(l => l.RunId == found.Id).OrderByDescending(l => l.Id).Take(200).ToListAsync(cancel);
         log.Reverse();
         var recipe = RunRecipe.FromJson(found.RecipeJson);
-        return new(found, recipe, [.. metrics.OrderBy(m => m != recipe.Metric)], who ?? "someone who has left", ahead, File.Exists(Path.Combine(folder.Run(found.Id), "last", "state.json")),
+        return new(found, recipe, [.. metrics.OrderBy(m => m != recipe.Metric)], who ?? "someone who has left", ahead, folder.HasCheckpoint(found.Id),
             found.State == RunState.Running ? signals.SecondsLeft(found.Id) : null, [.. evaluations.Select(EvaluationPoint.Of)], steps, log) { CurveTrains = signals.CurveTrains };
     }
 }

@@ -39,6 +39,7 @@ public static class ShellSlice
         await using var db = await app.Services.GetRequiredService<IDbContextFactory<StudioDb>>().CreateDbContextAsync();
         try { await db.Database.ExecuteSqlRawAsync("PRAGMA journal_mode=WAL"); }
         catch (SqliteException e) when (DatabaseWaits.MayPass(e)) { app.Logger.LogWarning(e, "The database cannot be written at the moment"); }
+        await SweepLeftovers.Now(db, folder, app.Logger);
     }
 
     public static void UseShell(this WebApplication app)

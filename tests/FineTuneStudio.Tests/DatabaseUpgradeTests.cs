@@ -188,6 +188,23 @@ public sealed class DatabaseUpgradeTests : IDisposable
         Assert.Equal(["of the run"], await db.Database.SqlQueryRaw<string>("SELECT Text AS Value FROM RunLog").ToListAsync());
     }
 
+    [Fact]
+    public async Task A_database_with_the_same_text_twice_keeps_both_and_takes_it_no_third_time()
+    {
+        await using (var old = Open())
+        {
+            await old.GetService<IMigrator>().MigrateAsync("20261127205601_Pretraining");
+            await old.Database.ExecuteSqlRawAsync("""
+                INSERT INTO PretrainTexts (ProjectId, Name, StoredAs, Bytes, Documents, Words, Sha256, UploadedById, UploadedAt)
+                VALUES ('p', 'a.txt', 'a', 1, 1, 1, 'abc', 'u', '2026-11-27 00:00:00'), ('p', 'b.txt', 'b', 1, 1, 1, 'abc', 'u', '2026-11-27 00:00:00'), ('q', 'c.txt', 'c', 1, 1, 1, 'abc', 'u', '2026-11-27 00:00:00');
+                """);
+        }
+        await UpgradeDatabase.Run(Database, 1);
+        await using var db = Open();
+        Assert.Equal([("a.txt", "abc"), ("b.txt", "abc, again 2"), ("c.txt", "abc")], (await db.PretrainTexts.OrderBy(t => t.Id).ToListAsync()).Select(t => (t.Name, t.Sha256)));
+        await Assert.ThrowsAsync<SqliteException>(() => db.Database.ExecuteSqlRawAsync("INSERT INTO PretrainTexts SELECT NULL, ProjectId, Name, StoredAs, Bytes, Documents, Words, Sha256, UploadedById, UploadedAt FROM PretrainTexts WHERE Id = 1"));
+    }
+
     /// A database from before pretraining, with run 3.
     private async Task Old()
     {

@@ -37,10 +37,13 @@ public sealed class KillTests(Browser browser) : IClassFixture<Browser>, IDispos
         await first.Kill();
         await first.DisposeAsync();
         var before = await Losses();
+        string[] cut = [Path.Combine(folder, "texts", "cut.txt"), Path.Combine(folder, "uploads", "cut.txt")];
+        foreach (var left in cut) await File.WriteAllTextAsync(left, "cut off by the kill");
 
         await using var second = await RealServer.Start(folder);
         await Until(async db => (await db.PretrainRuns.SingleAsync()).State == RunState.Interrupted);
         Assert.Equal(before, await Losses());
+        Assert.All(cut, left => Assert.False(File.Exists(left), left));
         var page = await browser.Open(second.Url);
         await page.SignIn("engineer@example.test");
         await page.GotoAsync("/p/killed/pretraining/1");

@@ -7,6 +7,7 @@ using FineTuneStudio.Projects;
 using FineTuneStudio.Runs;
 using FineTuneStudio.Tests.Runs;
 using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace FineTuneStudio.Tests.Pretraining;
@@ -14,23 +15,23 @@ namespace FineTuneStudio.Tests.Pretraining;
 [Collection("training")]
 public sealed class PretrainingTests(StudioFixture app) : IClassFixture<StudioFixture>
 {
-    private static readonly RunRecipe Quick = PlanPretraining.Standard(null) with { BatchSize = 16, MaxLength = 32, LearningRate = 3e-3, EvaluationsPerEpoch = 2 };
+    internal static readonly RunRecipe Quick = PlanPretraining.Standard(null) with { BatchSize = 16, MaxLength = 32, LearningRate = 3e-3, EvaluationsPerEpoch = 2 };
 
     /// The sample's messages, each a document.
     internal static string Messages(int from = 0, int count = 600) =>
         string.Join("\n\n", File.ReadLines(Path.Combine(ContentRoot.Find([]), "sample", "customer-messages.csv")).Where(line => line.Trim().Length > 0).Skip(1 + from).Take(count));
 
-    private static PretrainChoice From(BaseModel? model, params int[] texts) => new("Our model", model?.Number, NewSize.Tiny, 500, texts, [], 0.1, null);
+    internal static PretrainChoice From(BaseModel? model, params int[] texts) => new("Our model", model?.Number, NewSize.Tiny, 500, texts, [], 0.1, null);
 
-    private static Task<PretrainText> Upload(Scene scene, string name, string text) => Upload(scene, name, Encoding.UTF8.GetBytes(text));
+    internal static Task<PretrainText> Upload(Scene scene, string name, string text) => Upload(scene, name, Encoding.UTF8.GetBytes(text));
 
     private static Task<PretrainText> Upload(Scene scene, string name, byte[] bytes) => scene.Engineer.Do<UploadText, PretrainText>(u => u.Handle(scene.Project.Id, name, new MemoryStream(bytes)));
 
-    private static Task<int> Start(Scene scene, PretrainChoice choice, RunRecipe? recipe = null) => scene.Engineer.Do<StartPretraining, int>(s => s.Handle(scene.Project.Id, choice, recipe ?? Quick));
+    internal static Task<int> Start(Scene scene, PretrainChoice choice, RunRecipe? recipe = null) => scene.Engineer.Do<StartPretraining, int>(s => s.Handle(scene.Project.Id, choice, recipe ?? Quick));
 
-    private static async Task<string> Refusal(Task work) => (await Assert.ThrowsAsync<ArgumentException>(() => work)).Message;
+    internal static async Task<string> Refusal(Task work) => (await Assert.ThrowsAsync<ArgumentException>(() => work)).Message;
 
-    private static async Task<PretrainView> Until(Scene scene, int number, Func<PretrainView, bool> so)
+    internal static async Task<PretrainView> Until(Scene scene, int number, Func<PretrainView, bool> so)
     {
         for (var i = 0; i < 900; i++)
         {
@@ -110,11 +111,14 @@ public sealed class PretrainingTests(StudioFixture app) : IClassFixture<StudioFi
         var text = await Upload(scene, "messages.txt", Messages());
         var first = await Start(scene, From(scene.Model, text.Id), Quick with { Epochs = 100 });
         var second = await Start(scene, From(scene.Model, text.Id), Quick with { Epochs = 100 });
-        var third = await Start(scene, From(scene.Model, text.Id));
+        var third = await Start(scene, From(scene.Model, text.Id) with { Share = 0.4 });
         await Until(scene, first, v => v.Evaluations.Any(e => e.IsBest));
         Assert.Equal("Waiting: 2 runs before this one.", (await Until(scene, third, _ => true)).Sentence);
         Assert.Equal("Pretraining 1 still reads “messages.txt”; wait for it to end, or cancel it.", await Refusal(scene.Engineer.Do<RemoveText>(r => r.Handle(scene.Project.Id, text.Id))));
         Assert.Equal("Pretraining 3 is not running; cancel it, or restart it first.", await Refusal(scene.Engineer.Do<StopPretraining>(s => s.Stop(scene.Project.Id, third))));
+        // Of 40 %, every second document: that is what is held out, and what is said.
+        var waiting = await Until(scene, third, _ => true);
+        Assert.Equal((0.5, "one document of 2"), (waiting.Run.Choice.Share, waiting.HeldOutSaid));
         await scene.Engineer.Do<StopPretraining>(s => s.Cancel(scene.Project.Id, third));
         Assert.Equal(RunState.Cancelled, (await Until(scene, third, v => v.Run.IsOver)).Run.State);
 
@@ -167,6 +171,70 @@ public sealed class PretrainingTests(StudioFixture app) : IClassFixture<StudioFi
     }
 
     [Fact]
+    public async Task The_same_text_uploaded_twice_at_the_same_moment_is_taken_once()
+    {
+        var scene = await Scene.Make(app, "Twice");
+        using var both = new CountdownEvent(2);
+        var ends = await Task.WhenAll(new[] { "one.txt", "two.txt" }.Select(name => Task.Run(async () =>
+        {
+            try { await scene.Engineer.Do<UploadText, PretrainText>(u => u.Handle(scene.Project.Id, name, new EndsWithTheOther(Encoding.UTF8.GetBytes(Messages()), both))); return null; }
+            catch (ArgumentException refused) { return refused.Message; }
+        })));
+        await using var db = app.Db;
+        var taken = await db.PretrainTexts.AsNoTracking().SingleAsync(t => t.ProjectId == scene.Project.Id);
+        Assert.Equal([null, $"{(taken.Name == "one.txt" ? "two.txt" : "one.txt")} is here already, byte for byte, as {taken.Name}."], ends.Order());
+        var folder = app.Services.GetRequiredService<StudioFolder>();
+        Assert.Equal((await db.PretrainTexts.Select(t => t.StoredAs).ToListAsync()).Order(), Directory.EnumerateFiles(folder.Texts).Select(f => Path.GetFileName(f)).Order());
+        db.PretrainTexts.Add(new PretrainText { ProjectId = taken.ProjectId, Name = "x", StoredAs = "x.txt", Bytes = 1, Documents = 1, Words = 1, Sha256 = taken.Sha256, UploadedById = taken.UploadedById, UploadedAt = taken.UploadedAt });
+        await Assert.ThrowsAsync<DbUpdateException>(() => db.SaveChangesAsync());
+    }
+
+    private sealed class EndsWithTheOther(byte[] bytes, CountdownEvent both) : MemoryStream(bytes)
+    {
+        public override async ValueTask<int> ReadAsync(Memory<byte> into, CancellationToken cancel = default)
+        {
+            if (Position < Length) return Read(into.Span);
+            both.Signal();
+            await Task.Run(() => both.Wait(cancel), cancel);
+            return 0;
+        }
+    }
+
+    [Fact]
+    public async Task A_text_that_is_removed_while_a_pretraining_starts_is_either_read_or_gone()
+    {
+        var scene = await Scene.Make(app, "At once");
+        var (gone, read) = (await Upload(scene, "gone.txt", Messages(0, 300)), await Upload(scene, "read.txt", Messages(300, 300)));
+        await using (var db = app.Db)
+        {
+            await using var removal = await db.Database.BeginTransactionAsync();
+            await db.PretrainTexts.Where(t => t.Id == gone.Id).ExecuteDeleteAsync();
+            var start = Task.Run(() => Start(scene, From(scene.Model, gone.Id)));
+            await Task.Delay(500);
+            await removal.CommitAsync();
+            File.Delete(Path.Combine(app.Services.GetRequiredService<StudioFolder>().Texts, gone.StoredAs));
+            Assert.Equal("One of the texts is not in the project any more; load the page again.", await Refusal(start));
+        }
+        await using (var db = app.Db)
+        {
+            await using var start = await db.Database.BeginTransactionAsync();
+            var run = new PretrainRun
+            {
+                ProjectId = scene.Project.Id, Number = 1, ChoiceJson = System.Text.Json.JsonSerializer.Serialize(From(scene.Model, read.Id)), FromModelId = scene.Model.Id, TextNames = read.Name,
+                RecipeJson = Quick.ToJson(), RecipeHash = Quick.Sha256(), LaunchedById = scene.Engineer.Id, QueuedAt = DateTime.UtcNow,
+            };
+            run.Start(DateTime.UtcNow);
+            run.Interrupt();
+            db.PretrainRuns.Add(run);
+            await db.SaveChangesAsync();
+            var removal = Task.Run(() => scene.Engineer.Do<RemoveText>(r => r.Handle(scene.Project.Id, read.Id)));
+            await Task.Delay(500);
+            await start.CommitAsync();
+            Assert.Equal("Pretraining 1 still reads “read.txt”; wait for it to end, or cancel it.", await Refusal(removal));
+        }
+    }
+
+    [Fact]
     public async Task What_stands_against_a_start_is_said_before_it()
     {
         var scene = await Scene.Make(app, "Against");
@@ -180,6 +248,14 @@ public sealed class PretrainingTests(StudioFixture app) : IClassFixture<StudioFi
         Assert.Equal("About 6 words are held out, which is less than one block of 32 tokens; hold out more, or set max length to fewer.",
             await Refusal(Start(scene, good with { Train = [(await Upload(scene, "short.txt", string.Join("\n\n", Enumerable.Repeat("six words are in this line", 10)))).Id] })));
         Assert.Equal("There is no base model 9 in this project; choose one from the catalogue.", await Refusal(Start(scene, good with { Model = 9 })));
+        Assert.Equal("Evaluations per epoch is 0, so nothing would be measured on what is held out; set it to 1 or more, or hold nothing out.", await Refusal(Start(scene, good, Quick with { EvaluationsPerEpoch = 0 })));
+        // None in a build with the repository's own binding.
+        var bf16 = Quick with { Precision = Precision.Bf16 };
+        Assert.Equal(MixedPrecision.Problem(bf16) is { } unsupported ? [unsupported] : Array.Empty<string>(), PlanPretraining.Problems(good, bf16, scene.Model, [many]));
+        var settings = app.Services.GetRequiredService<IConfiguration>();
+        settings["Pretraining:KeepFree"] = $"{1L << 60}";
+        try { Assert.Matches("^The server's disk has .* free; this pretraining needs about .* for its text and its checkpoints, and .* must stay free. Make room on the server first, or take less text or a smaller model.$", await Refusal(Start(scene, good))); }
+        finally { settings["Pretraining:KeepFree"] = null; }
         Assert.Empty(await scene.Engineer.Do<ListPretraining, IReadOnlyList<PretrainLine>>(l => l.Handle(scene.Project.Id)));
     }
 
