@@ -1,5 +1,3 @@
-using System.Text.Encodings.Web;
-using System.Text.Json;
 using FineTuneStudio.BaseModels;
 using FineTuneStudio.Engine.Models;
 using FineTuneStudio.Engine.Training;
@@ -13,8 +11,6 @@ namespace FineTuneStudio.Pretraining;
 /// How the trainer pretrains: the texts are divided and cut into tokens in the run's folder, and the best model becomes a base model of the project.
 public sealed class PretrainWork(IDbContextFactory<StudioDb> databases, IServiceScopeFactory scopes, StudioFolder folder) : TrainingKind
 {
-    private static readonly JsonSerializerOptions Readable = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
-
     internal override string Kind => PretrainRun.Pretraining;
 
     internal override Func<Stretch, FineTuneResult> Prepare(StudioDb db, TrainingRun training)
@@ -26,11 +22,16 @@ public sealed class PretrainWork(IDbContextFactory<StudioDb> databases, IService
         var family = db.Projects.Where(p => p.Id == run.ProjectId).Select(p => p.Task).Single() == TextTask.Generation ? "gpt2" : "bert";
         var texts = db.PretrainTexts.AsNoTracking().Where(t => t.ProjectId == run.ProjectId).OrderBy(t => t.Id).ToList();
         IReadOnlyList<PretrainText> Of(IReadOnlyList<int> ids) => [.. ids.Order().Select(id => texts.SingleOrDefault(t => t.Id == id) ?? throw new TrainingException("A text of this pretraining is not in the project any more."))];
-        var (train, held) = (Of(choice.Train), Of(choice.HeldOut));
+        var (train, held, locked) = (Of(choice.Train), Of(choice.HeldOut), DividedTexts.Locked(db, run.ProjectId));
+        IReadOnlyList<string> Paths(IReadOnlyList<PretrainText> of) => [.. of.Select(t => Path.Combine(folder.Texts, t.StoredAs))];
         return stretch => Unless(stretch, stretch.Resume && folder.HasCheckpoint(run.Id), working =>
         {
             var home = Directory.CreateDirectory(folder.Run(run.Id)).FullName;
-            var (learned, heldOut) = Divide(home, run.Id, train, held, choice, recipe.Seed, working.Cancel);
+            var divided = DividedTexts.Of(home, Paths(train), Paths(held), choice.EveryOf(train.Sum(t => t.Documents)), recipe.Seed, locked, working.Cancel);
+            if (divided.LeftOut > 0) working.Report(new LogLine($"{divided.LeftOutSentence}."));
+            using (var counted = databases.CreateDbContext())
+                counted.PretrainRuns.Where(r => r.Id == run.Id).ExecuteUpdate(s => s.SetProperty(r => r.TrainWords, divided.Words).SetProperty(r => r.HeldOutWords, divided.HeldOutWords));
+            IReadOnlyList<string> learned = [DividedTexts.Train(home)], heldOut = divided.HeldOutWords > 0 ? [DividedTexts.HeldOut(home)] : [];
             return Pretrain.Run(new PretrainJob(recipe, from is null ? NewWeights(home, family, learned, choice, recipe, working) : folder.BaseModel(from.StoredAs), learned, heldOut, home, Path.Combine(home, "texts"), choice.Steps) { MeasuresStart = true },
                 working.Report, working.Stop, working.Cancel, working.Resume);
         });
@@ -52,43 +53,6 @@ public sealed class PretrainWork(IDbContextFactory<StudioDb> databases, IService
         finally { look.DisposeAsync().AsTask().Wait(); }
     }
 
-    /// The files to learn from and those held out. Where documents are held out of the train texts, both are written anew, once.
-    private (IReadOnlyList<string> Train, IReadOnlyList<string> HeldOut) Divide(string home, int runId, IReadOnlyList<PretrainText> train, IReadOnlyList<PretrainText> held, PretrainChoice choice, int seed, CancellationToken cancel)
-    {
-        IReadOnlyList<string> Paths(IReadOnlyList<PretrainText> texts) => [.. texts.Select(t => Path.Combine(folder.Texts, t.StoredAs))];
-        var every = choice.EveryOf(train.Sum(t => t.Documents));
-        if (every == 0)
-        {
-            Count(train.Sum(t => t.Words), held.Sum(t => t.Words));
-            return (Paths(train), Paths(held));
-        }
-        var divided = Path.Combine(home, "divided");
-        var (learned, heldOut) = (Path.Combine(divided, "train.jsonl"), Path.Combine(divided, "held-out.jsonl"));
-        if (Directory.Exists(divided)) return ([learned], [heldOut]);
-        var partial = divided + ".partial";
-        if (Directory.Exists(partial)) Directory.Delete(partial, recursive: true);
-        Directory.CreateDirectory(partial);
-        var (words, heldWords, number) = (0L, 0L, 0L);
-        using (var to = new StreamWriter(Path.Combine(partial, "train.jsonl")) { NewLine = "\n" })
-        using (var aside = new StreamWriter(Path.Combine(partial, "held-out.jsonl")) { NewLine = "\n" })
-            foreach (var document in TextDocuments.Read(Paths(train)))
-            {
-                cancel.ThrowIfCancellationRequested();
-                var isHeld = number++ % every == seed % every;
-                (isHeld ? aside : to).WriteLine(JsonSerializer.Serialize(new { text = document }, Readable));
-                if (isHeld) heldWords += PretrainText.WordsOf(document); else words += PretrainText.WordsOf(document);
-            }
-        Count(words, heldWords);
-        Directory.Move(partial, divided);
-        return ([learned], [heldOut]);
-
-        void Count(long learns, long holdsOut)
-        {
-            using var db = databases.CreateDbContext();
-            db.PretrainRuns.Where(r => r.Id == runId).ExecuteUpdate(s => s.SetProperty(r => r.TrainWords, learns).SetProperty(r => r.HeldOutWords, holdsOut));
-        }
-    }
-
     /// A model that an interrupted stretch has made is taken as it is.
     private static string NewWeights(string home, string family, IReadOnlyList<string> train, PretrainChoice choice, RunRecipe recipe, Stretch stretch)
     {
@@ -96,7 +60,7 @@ public sealed class PretrainWork(IDbContextFactory<StudioDb> databases, IService
         if (Directory.Exists(start)) return start;
         try
         {
-            var tokens = NewModelFolder.Learned(family, start, TextDocuments.Read(train), choice.Vocabulary, PretrainChoice.Shape(choice.Size, recipe.MaxLength), recipe.Seed, stretch.Cancel);
+            var tokens = NewModelFolder.Learned(family, start, TextDocuments.Read(train, stretch.Cancel), choice.Vocabulary, PretrainChoice.Shape(choice.Size, recipe.MaxLength), recipe.Seed, stretch.Cancel);
             stretch.Report(new LogLine($"Learned a vocabulary of {Say.Count(tokens)} tokens from the train text."));
             return start;
         }
@@ -109,15 +73,20 @@ public sealed class PretrainWork(IDbContextFactory<StudioDb> databases, IService
         var run = db.PretrainRuns.AsNoTracking().Single(r => r.Id == runId);
         var from = db.BaseModels.AsNoTracking().SingleOrDefault(m => m.Id == run.FromModelId);
         double? Loss(int step) => db.RunEvaluations.AsNoTracking().Where(e => e.RunId == runId && e.Step == step).Select(e => (double?)e.ValidationLoss).SingleOrDefault();
-        var form = new NewBaseModel { Name = run.Choice.Name, Origin = ModelOrigin.Pretrained, Source = Origin(run, from?.Name, Loss(0), Loss(result.BestStep)) };
+        var (before, after) = (Loss(0), Loss(result.BestStep));
+        var form = new NewBaseModel { Name = run.Choice.Name, Origin = OriginOf(from?.Origin, before, after), Source = Source(run, from?.Name, before, after, DividedTexts.Read(folder.Run(runId))?.LeftOutSentence ?? "") };
         using var scope = scopes.CreateScope();
         var made = scope.ServiceProvider.GetRequiredService<ImportBaseModel>().FromPretraining(run.ProjectId, run.LaunchedById, new(run.Number, from), form, result.BestFolder!, default).GetAwaiter().GetResult();
         return $" “{made.Name}” is a base model of the project now.";
     }
 
-    internal static string Origin(PretrainRun run, string? from, double? before, double? after) =>
+    /// What was pretrained before stays it. New weights count as pretrained where held-out text says that they learned, and only there.
+    internal static ModelOrigin OriginOf(ModelOrigin? from, double? before, double? after) => from == ModelOrigin.Pretrained || after < before ? ModelOrigin.Pretrained
+        : before is not null ? from ?? ModelOrigin.Random : ModelOrigin.Unknown;
+
+    internal static string Source(PretrainRun run, string? from, double? before, double? after, string leftOut) =>
         $"Pretrained here on {Say.Count(run.TrainWords ?? 0, "word")} of {(run.TextNames.Length > 200 ? run.TextNames[..200] + "…" : run.TextNames)}, from {(from is null ? "new weights" : $"“{from}”")}; "
-        + (before is { } b && after is { } a ? $"held-out loss {Say.Number(b)} before, {Say.Number(a)} after" : "nothing was held out to measure it on");
+        + (before is { } b && after is { } a ? $"held-out loss {Say.Number(b)} before, {Say.Number(a)} after" : "nothing was held out to measure it on") + (leftOut.Length > 0 ? $"; {leftOut}" : "");
 
     internal override BaseModel? Made(StudioDb db, TrainingRun run) => db.BaseModels.AsNoTracking().SingleOrDefault(m => m.ProjectId == run.ProjectId && m.PretrainingNumber == run.Number);
 

@@ -51,7 +51,13 @@ public sealed record ReportBody(
 
 public sealed record DataUsed(int Version, int VersionId, int Rows, int Labelled, int Split, int SplitId, int Seed, int Train, int Validation, int Test);
 
-public sealed record BaseUsed(int Number, string Name, string Source, ModelOrigin Origin, bool IsPractice, string Architecture, long Parameters, string? License, double? BackboneShare);
+public sealed record BaseUsed(int Number, string Name, string Source, ModelOrigin Origin, bool IsPractice, string Architecture, long Parameters, string? License, double? BackboneShare)
+{
+    /// The number of the project's own pretraining that made it; null where it was imported, and in reports from before.
+    public int? Pretraining { get; init; }
+    /// Whether that pretraining began before the report's split was frozen, and so could not leave out the texts of its test part.
+    public bool BeforeSplit { get; init; }
+}
 
 /// A metric on the test part with its bootstrap 95 % interval.
 public sealed record Measured(double Value, double Low, double High);

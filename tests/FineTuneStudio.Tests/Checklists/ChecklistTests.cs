@@ -62,8 +62,8 @@ public sealed class ChecklistTests(StudioFixture app) : IClassFixture<StudioFixt
 
         var old = await Probe(ModelOrigin.Pretrained);
         Assert.Equal((FactState.NotMeasured, "Run 1 has not measured it; where it tried, its log says what kept it from it. Launch another run: it measures it before its first step."), (old.State, old.HowToMeasure));
-        Assert.Equal("Only a model that its importer declared pretrained is measured; the origin of Practice model is random, not pretrained.", (await Probe(ModelOrigin.Random)).HowToMeasure);
-        Assert.Equal("Only a model that its importer declared pretrained is measured; the origin of Practice model is unknown, which does not count as pretrained.", (await Probe(ModelOrigin.Unknown)).HowToMeasure);
+        Assert.Equal("Only a model that is pretrained, or said to be, is measured; the origin of Practice model is random, not pretrained.", (await Probe(ModelOrigin.Random)).HowToMeasure);
+        Assert.Equal("Only a model that is pretrained, or said to be, is measured; the origin of Practice model is unknown, which does not count as pretrained.", (await Probe(ModelOrigin.Unknown)).HowToMeasure);
 
         await using (var db = app.Db) await db.Projects.Where(p => p.Id == run.Project.Id).ExecuteUpdateAsync(s => s.SetProperty(p => p.Task, TextTask.Generation));
         Assert.EndsWith("probe gain +50.0 %: before any training its validation loss is 3 and with random weights 6", (await Probe(ModelOrigin.Pretrained, 3, 6)).Value);

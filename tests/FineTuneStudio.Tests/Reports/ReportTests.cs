@@ -1,6 +1,8 @@
 using System.Text.Json;
+using FineTuneStudio.BaseModels;
 using FineTuneStudio.Checklists;
 using FineTuneStudio.Datasets;
+using FineTuneStudio.Pretraining;
 using FineTuneStudio.Projects;
 using FineTuneStudio.Reports;
 using FineTuneStudio.Runs;
@@ -59,6 +61,27 @@ public sealed class ReportTests(StudioFixture app) : IClassFixture<StudioFixture
         var body = (await run.Engineer.Do<ReadReport, ReadReport.View?>(async r => await r.Handle(run.Project.Id, await run.Report())))!.Body!;
         Assert.DoesNotContain("too few", ReportSentences.Answer(body));
         Assert.EndsWith("on 29 test rows; the goal was 0.800. 29 test rows are too few to tell: an interval drawn from them says little about other texts.", ReportSentences.Answer(body with { Model = body.Model with { Rows = 29 } }));
+    }
+
+    [Fact]
+    public async Task A_base_model_that_was_pretrained_here_before_the_split_was_frozen_may_have_read_its_test_part_and_the_report_says_so()
+    {
+        var run = await FinishedRun.Make(app, "Pretrained before");
+        await using (var db = app.Db)
+        {
+            await db.BaseModels.Where(m => m.ProjectId == run.Project.Id).ExecuteUpdateAsync(s => s.SetProperty(m => m.Origin, ModelOrigin.Pretrained).SetProperty(m => m.PretrainingNumber, 1));
+            var made = new PretrainRun { ProjectId = run.Project.Id, Number = 1, ChoiceJson = "{}", FromModelId = null, TextNames = "messages.txt", RecipeJson = "{}", RecipeHash = new string('e', 64), LaunchedById = run.Engineer.Id, QueuedAt = DateTime.UtcNow };
+            made.Start(DateTime.UtcNow.AddHours(-2));
+            made.End(RunState.Finished, DateTime.UtcNow.AddHours(-1));
+            db.PretrainRuns.Add(made);
+            await db.SaveChangesAsync();
+        }
+        var body = (await run.Engineer.Do<ReadReport, ReadReport.View?>(async r => await r.Handle(run.Project.Id, await run.Report())))!.Body!;
+        Assert.Equal((1, true), (body.Base.Pretraining, body.Base.BeforeSplit));
+        Assert.Contains(body.Checklist.Lines.Single(l => l.Key == DosAndDonts.Pretrained).Facts, f => f.Value == "100 % of the backbone loaded from the file; origin: pretrained here, by pretraining 1");
+        await using var later = app.Db;
+        await later.PretrainRuns.Where(p => p.ProjectId == run.Project.Id).ExecuteUpdateAsync(s => s.SetProperty(p => p.StartedAt, DateTime.UtcNow));
+        Assert.False((await run.Engineer.Do<ReadReport, ReadReport.View?>(async r => await r.Handle(run.Project.Id, await run.Report())))!.Body!.Base.BeforeSplit);
     }
 
     [Fact]
