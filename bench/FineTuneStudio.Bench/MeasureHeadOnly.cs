@@ -23,7 +23,7 @@ static class MeasureHeadOnly
         var folder = Directory.CreateTempSubdirectory("fts-head-only-").FullName;
         try
         {
-            var model = Base(Path.Combine(root, "sample", "practice-model"), Path.Combine(folder, "base"), blocks, width);
+            var model = Base(Path.Combine(root, "tests", "practice-model"), Path.Combine(folder, "base"), blocks, width);
             List<(string Text, string Label)> rows = [];
             using (var reader = CsvReader.FromFile(Path.Combine(root, "sample", "customer-messages.csv"), CsvReaderOptions.Default))
             {

@@ -11,7 +11,7 @@ static class MeasureTokenizer
     public static int Run(string[] args)
     {
         string root = Root();
-        string folder = args.Length > 0 ? args[0] : Path.Combine(root, "sample", "practice-model");
+        string folder = args.Length > 0 ? args[0] : Path.Combine(root, "tests", "practice-model");
         string file = args.Length > 1 ? args[1] : Path.Combine(root, "sample", "customer-messages.csv");
         string[] lines = [.. File.ReadLines(file).Where(l => l.Length > 0)];
         int wordsOnce = lines.Sum(CountWords);

@@ -1,6 +1,6 @@
 namespace FineTuneStudio.BaseModels;
 
-/// Declared by the person who imports; Unknown never counts as pretrained.
+/// Declared by the person who imports, and of a starter by the app that trained it; Unknown never counts as pretrained.
 public enum ModelOrigin { Pretrained, Random, Unknown }
 
 /// A model folder in the project's catalogue. The facts are measured from its files at import.
@@ -15,9 +15,10 @@ public sealed class BaseModel
     /// Where it came from, in the importer's words.
     public required string Source { get; init; }
     public required ModelOrigin Origin { get; init; }
-    public bool IsPractice { get; init; }
     /// The number of the pretraining of this project that made it; null where it was imported.
     public int? PretrainingNumber { get; init; }
+    /// Came with the app, and so with every project.
+    public bool IsStarter { get; init; }
     public double? SuggestedLearningRate { get; init; }
     public required string Architecture { get; init; }
     public required long Parameters { get; init; }

@@ -15,9 +15,12 @@ public static class BaseModelsSlice
         services.AddSingleton<DownloadHubFile>();
         services.AddSingleton<HubDownloads>();
         services.AddHostedService(s => s.GetRequiredService<HubDownloads>());
+        services.AddSingleton<Starters>();
+        services.AddHostedService(s => s.GetRequiredService<Starters>());
         services.AddScoped<ImportFromHub>();
         services.AddScoped<ImportBaseModel>();
         services.AddScoped<ListBaseModels>();
+        services.AddScoped<ShowBaseModel>();
     }
 
     public static void MapBaseModels(this WebApplication app) =>

@@ -64,21 +64,6 @@ public sealed class ImportBaseModel(IDbContextFactory<StudioDb> databases, Proje
         finally { Discard(copy); }
     }
 
-    /// Puts the model that comes with the product into the catalogue: random weights, for practice. A second time answers with the first.
-    [Needs(Permission.ImportBaseModel)]
-    public async Task<BaseModel> Practice(string projectId, CancellationToken cancel = default)
-    {
-        var pass = await access.Require(projectId, Permission.ImportBaseModel, cancel);
-        if (!ModelFit.HasPractice(pass.Project.Task)) throw new ModelRefused("The practice model is an encoder: it judges texts and cannot write, and this project’s task is to answer prompts. Import a language model: GPT-2, Llama or Qwen2.");
-        var copy = Staging();
-        try
-        {
-            Copy(Path.Combine(folder.ContentRoot, "sample", "practice-model"), copy, null);
-            return await Enter(pass, copy, new() { Name = "Practice model", Source = "Comes with FineTuneStudio", Origin = ModelOrigin.Random }, practice: true, cancel: cancel);
-        }
-        finally { Discard(copy); }
-    }
-
     /// Puts what was downloaded from the hub into the catalogue, for the person who began it, if they still may.
     internal async Task<BaseModel> FromHub(HubImport import, string files, CancellationToken cancel)
     {
@@ -110,7 +95,7 @@ public sealed class ImportBaseModel(IDbContextFactory<StudioDb> databases, Proje
         return roles.Allow(needed) ? new(await db.Projects.AsNoTracking().SingleAsync(p => p.Id == projectId, cancel), userId, roles) : throw new ModelRefused(refusal);
     }
 
-    private async Task<BaseModel> Enter(ProjectPass pass, string files, NewBaseModel form, bool practice = false, HubImport? from = null, Made? made = null, CancellationToken cancel = default)
+    private async Task<BaseModel> Enter(ProjectPass pass, string files, NewBaseModel form, HubImport? from = null, Made? made = null, CancellationToken cancel = default)
     {
         ModelFacts facts;
         await OneAtATime.WaitAsync(cancel);
@@ -118,14 +103,13 @@ public sealed class ImportBaseModel(IDbContextFactory<StudioDb> databases, Proje
         finally { OneAtATime.Release(); }
         await using var db = await databases.CreateDbContextAsync(cancel);
         await using var all = await db.Database.BeginTransactionAsync(cancel);
-        if (practice && await db.BaseModels.AsNoTracking().FirstOrDefaultAsync(m => m.ProjectId == pass.Project.Id && m.IsPractice, cancel) is { } there) return there;
         if (made is not null && await db.BaseModels.AsNoTracking().FirstOrDefaultAsync(m => m.ProjectId == pass.Project.Id && m.PretrainingNumber == made.Pretraining, cancel) is { } before) return before;
         var number = (await db.BaseModels.Where(m => m.ProjectId == pass.Project.Id).MaxAsync(m => (int?)m.Number, cancel) ?? 0) + 1;
         var now = clock.GetUtcNow().UtcDateTime;
         var model = new BaseModel
         {
             ProjectId = pass.Project.Id, Number = number, Name = form.Name.Trim(), StoredAs = Guid.NewGuid().ToString("N"), Source = form.Source.Trim(), Origin = form.Origin!.Value,
-            IsPractice = practice, PretrainingNumber = made?.Pretraining, SuggestedLearningRate = practice ? 1e-3 : made?.From?.SuggestedLearningRate, Architecture = facts.Architecture, Parameters = facts.Parameters, VocabularySize = facts.VocabularySize,
+            PretrainingNumber = made?.Pretraining, SuggestedLearningRate = made?.From?.SuggestedLearningRate, Architecture = facts.Architecture, Parameters = facts.Parameters, VocabularySize = facts.VocabularySize,
             HiddenSize = facts.HiddenSize, Blocks = facts.Layers, MaxPositions = facts.MaxPositions, License = facts.License ?? from?.License ?? made?.From?.License, WeightsHash = facts.Sha256,
             CanTrain = facts.CanTrain, WhyNot = facts.WhyNot, CreatedById = pass.UserId, CreatedAt = now,
         };

@@ -9,14 +9,23 @@ public static class ModelFit
 
     public static bool Fits(this BaseModel model, TextTask task) => model.CanTrain && model.IsLanguageModel() == (task == TextTask.Generation);
 
-    /// Whether the practice model, an encoder, can be trained for a task.
-    public static bool HasPractice(TextTask task) => task != TextTask.Generation;
-
     /// Why it cannot be trained for a task; null where it can.
     public static string? WhyNotFor(this BaseModel model, TextTask task) => model.Fits(task) ? null
         : !model.CanTrain ? $"“{model.Name}” cannot be trained here: {model.WhyNot}"
         : model.IsLanguageModel() ? $"“{model.Name}” is a language model ({model.Architecture}): it writes answers to prompts, and this project’s task judges texts. Choose an encoder such as BERT or RoBERTa."
         : $"“{model.Name}” is an encoder ({model.Architecture}): it judges texts and cannot write, and this project’s task is to answer prompts. Choose a language model: GPT-2, Llama or Qwen2.";
+
+    public static string OriginWords(this BaseModel model) => model switch
+    {
+        { IsStarter: true } => "pretrained",
+        { PretrainingNumber: not null } => "pretrained here",
+        { Origin: ModelOrigin.Pretrained } => "pretrained, says the importer",
+        { Origin: ModelOrigin.Random } => "random, not pretrained",
+        _ => "unknown, so it does not count as pretrained",
+    };
+
+    /// Behind its name where one is chosen.
+    public static string Mark(this BaseModel model) => model.IsStarter ? " (starter)" : model.Origin == ModelOrigin.Random ? " (random weights)" : "";
 
     /// For the catalogue: what it is good for.
     public static string For(this BaseModel model) => model.IsLanguageModel() ? "answering prompts (text generation)" : "judging texts (labels and the like)";

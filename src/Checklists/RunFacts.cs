@@ -60,6 +60,9 @@ internal static class RunFacts
         var rate = recipe.LearningRate;
         if (model.Origin != ModelOrigin.Pretrained)
             return [origin, new("P5", "Learning rate for training from random weights", Say.Number(rate), rate is >= 1e-4 and <= 3e-3 ? Pass : rate > 3e-2 ? Block : Warn, "pass from 1e-4 to 3e-3, block above ten times that", "BERT 1e-4, GPT-2 small about 6e-4; more for smaller models, our own")];
+        // As the check before a launch has it.
+        if (!adapters && model.SuggestedLearningRate is { } suggested)
+            return [origin, new("P5", "Learning rate for fine-tuning", Say.Number(rate), rate >= suggested / 5 && rate <= suggested * 5 ? Pass : rate > suggested * 50 ? Block : Warn, $"pass within five times of {Say.Number(suggested)}, which this base model suggests, block above fifty times that", "measured for this model")];
         return [origin, new("P5", "Learning rate for fine-tuning", Say.Number(rate), rate >= least && rate <= most ? Pass : rate > (adapters ? 1e-2 : 1e-3) ? Block : Warn, band, "defaults of other fine-tuning tools")];
     }
 

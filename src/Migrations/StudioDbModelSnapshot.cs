@@ -117,7 +117,7 @@ namespace FineTuneStudio.src.Migrations
                     b.Property<int>("HiddenSize")
                         .HasColumnType("INTEGER");
 
-                    b.Property<bool>("IsPractice")
+                    b.Property<bool>("IsStarter")
                         .HasColumnType("INTEGER");
 
                     b.Property<string>("License")

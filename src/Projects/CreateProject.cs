@@ -20,7 +20,7 @@ public sealed class NewProject
     public static double UsualGoal(Metric metric) => metric == Metric.Perplexity ? 10 : 0.8;
 }
 
-public sealed class CreateProject(IDbContextFactory<StudioDb> databases, ProjectAccess access, TimeProvider clock)
+public sealed class CreateProject(IDbContextFactory<StudioDb> databases, ProjectAccess access, ProjectBeginnings beginnings, TimeProvider clock)
 {
     /// One sentence for each field that cannot be taken as it is.
     public static IReadOnlyDictionary<string, string> Faults(NewProject form)
@@ -53,6 +53,7 @@ public sealed class CreateProject(IDbContextFactory<StudioDb> databases, Project
         foreach (var role in new[] { Role.Owner, Role.Engineer, Role.Reviewer })
             db.Memberships.Add(new Membership { ProjectId = project.Id, UserId = userId, Role = role, Since = now });
         db.Events.Add(new ProjectEvent { ProjectId = project.Id, UserId = userId, At = now, Text = "created the project", Href = $"/p/{project.Id}" });
+        beginnings.Put(db, project);
         await db.SaveChangesAsync(cancel);
         return project;
     }

@@ -6,6 +6,7 @@ public static class ProjectsSlice
     {
         services.AddScoped<ProjectAccess>();
         services.AddSingleton<ProjectNews>();
+        services.AddSingleton<ProjectBeginnings>();
         services.AddScoped<CreateProject>();
         services.AddScoped<ListProjects>();
         services.AddScoped<InvitePerson>();

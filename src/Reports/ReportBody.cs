@@ -51,7 +51,7 @@ public sealed record ReportBody(
 
 public sealed record DataUsed(int Version, int VersionId, int Rows, int Labelled, int Split, int SplitId, int Seed, int Train, int Validation, int Test);
 
-public sealed record BaseUsed(int Number, string Name, string Source, ModelOrigin Origin, bool IsPractice, string Architecture, long Parameters, string? License, double? BackboneShare)
+public sealed record BaseUsed(int Number, string Name, string Source, ModelOrigin Origin, string Architecture, long Parameters, string? License, double? BackboneShare)
 {
     /// The number of the project's own pretraining that made it; null where it was imported, and in reports from before.
     public int? Pretraining { get; init; }

@@ -1,13 +1,12 @@
 using System.Text.RegularExpressions;
 using FineTuneStudio.Accounts;
-using FineTuneStudio.BaseModels;
 using FineTuneStudio.Datasets;
 using FineTuneStudio.Projects;
 
 namespace FineTuneStudio.Shell;
 
-/// A project with the data and the practice model that come with the product, so that the whole road can be walked without own data.
-public sealed partial class StartSample(CreateProject create, ImportFile import, ImportBaseModel models, StudioFolder folder)
+/// A project with the data that come with the product, which begins as every project with the starter models, so that the whole road can be walked without own data.
+public sealed partial class StartSample(CreateProject create, ImportFile import, StudioFolder folder)
 {
     [Open(OpenTo.SignedIn, "fills a new project of the caller's own")]
     public async Task<Project> Handle(CancellationToken cancel = default)
@@ -21,7 +20,6 @@ public sealed partial class StartSample(CreateProject create, ImportFile import,
             Guidelines = Guidelines(await File.ReadAllTextAsync(Path.Combine(sample, "README.md"), cancel)),
         }, sample: true, cancel);
         await import.Handle(project.Id, project.CreatedById, Path.Combine(sample, "customer-messages.csv"), "customer-messages.csv", note: "Sample data that comes with FineTuneStudio", cancel: cancel);
-        await models.Practice(project.Id, cancel);
         return project;
     }
 

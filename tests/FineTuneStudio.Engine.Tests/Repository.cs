@@ -7,7 +7,7 @@ static class Repository
 {
     public static string Root { get; } = FindRoot();
 
-    public static string PracticeModel => Path.Combine(Root, "sample", "practice-model");
+    public static string PracticeModel => Path.Combine(Root, "tests", "practice-model");
 
     public static string Golden(string relative) => Path.Combine(Root, "tests", "FineTuneStudio.Engine.Tests", "Goldens", relative);
 

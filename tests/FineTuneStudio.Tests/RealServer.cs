@@ -59,6 +59,7 @@ public sealed class RealServer : IAsyncDisposable
         var start = new ProcessStartInfo("dotnet", [dll, "--urls", url.ToString()]) { RedirectStandardOutput = true, RedirectStandardError = true };
         start.Environment["DataFolder"] = dataFolder;
         start.Environment["Logging__LogLevel__Default"] = "Warning";
+        start.Environment["BaseModels__StartersFolder"] = "no-starters";
         foreach (var (name, value) in environment ?? new Dictionary<string, string>()) start.Environment[name] = value;
         return start;
     }

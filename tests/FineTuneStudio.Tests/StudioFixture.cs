@@ -16,7 +16,7 @@ using Microsoft.Extensions.Logging;
 namespace FineTuneStudio.Tests;
 
 /// The real application on a real SQLite file in a folder of its own, on a real port. The only machinery of the tests.
-public sealed class StudioFixture : WebApplicationFactory<Program>, IAsyncLifetime
+public class StudioFixture : WebApplicationFactory<Program>, IAsyncLifetime
 {
     public const string Password = "correct horse battery";
     private int people;
@@ -36,6 +36,8 @@ public sealed class StudioFixture : WebApplicationFactory<Program>, IAsyncLifeti
         builder.ConfigureAppConfiguration(c => c.AddInMemoryCollection(new Dictionary<string, string?>
         {
             ["DataFolder"] = Folder, ["Logging:LogLevel:Default"] = "Warning", ["AllowedHosts"] = "*",
+            // The models that come with the app take a moment to learn; what is tested of them asks for them.
+            ["BaseModels:StartersFolder"] = "no-starters",
             ["SignIn:PerAddress"] = "100000", ["SignIn:PerName"] = "100000",
         }).AddInMemoryCollection(Settings));
         builder.ConfigureServices(services =>
@@ -86,6 +88,12 @@ public sealed class StudioFixture : WebApplicationFactory<Program>, IAsyncLifeti
         foreach (var role in roles) db.Memberships.Add(new Membership { ProjectId = project.Id, UserId = person.Id, Role = role, Since = DateTime.UtcNow });
         await db.SaveChangesAsync();
     }
+}
+
+/// With the models that come with the app.
+public sealed class ShippedStudio : StudioFixture
+{
+    public ShippedStudio() => Settings["BaseModels:StartersFolder"] = "starters";
 }
 
 public sealed record Person(StudioFixture App, string Id, string Mail)

@@ -9,7 +9,7 @@ using TorchSharp;
 namespace FineTuneStudio.Engine.Tests.Training;
 
 /// <summary>
-/// Whether weights know anything. No pretrained encoder can be had here, so one is made: the practice model after a few epochs on half of the sample rows,
+/// Whether weights know anything. One is made in a moment: the practice model after a few epochs on half of the sample rows,
 /// of which only the backbone is of use to the probe. The other half is what it is probed on.
 /// </summary>
 [Collection("training")]
@@ -45,7 +45,7 @@ public sealed class BackboneProbeTests(BackboneProbeTests.Trained trained) : ICl
 
         public List<LabeledText> Validation { get; }
 
-        private static List<(string Text, string Label)> Read()
+        internal static List<(string Text, string Label)> Read()
         {
             using var reader = CsvReader.FromFile(Path.Combine(Repository.Root, "sample", "customer-messages.csv"), new CsvReaderOptions());
             var rows = new List<(string, string)>();
@@ -57,19 +57,22 @@ public sealed class BackboneProbeTests(BackboneProbeTests.Trained trained) : ICl
         public void Dispose() => folder.Dispose();
     }
 
-    private static void Shuffle(string from, string to)
+    /// <summary>A copy of a model with the elements of every tensor in another order.</summary>
+    internal static void Shuffle(string from, string to)
     {
         Directory.CreateDirectory(to);
         foreach (var file in Directory.GetFiles(from)) File.Copy(file, Path.Combine(to, Path.GetFileName(file)));
         using var weights = SafetensorsFile.Open(Path.Combine(from, "model.safetensors"));
         var random = new Random(5);
-        SafetensorsWriter.Write(Path.Combine(to, "model.safetensors"), [.. weights.Entries.Values.OrderBy(e => e.Name, StringComparer.Ordinal).Select(e =>
-        {
-            Assert.Equal("F32", e.Dtype);
-            var numbers = MemoryMarshal.Cast<byte, float>(weights.Bytes(e.Name)).ToArray();
-            random.Shuffle(numbers);
-            return (e.Name, e.Dtype, e.Shape, (Func<ReadOnlyMemory<byte>>)(() => MemoryMarshal.AsBytes<float>(numbers).ToArray()));
-        })]);
+        SafetensorsWriter.Write(Path.Combine(to, "model.safetensors"), [.. weights.Entries.Values.OrderBy(e => e.Name, StringComparer.Ordinal)
+            .Select(e => (e.Name, e.Dtype, e.Shape, e.Dtype == "F32" ? Shuffled<float>(weights.Bytes(e.Name), random) : e.Dtype == "BF16" ? Shuffled<ushort>(weights.Bytes(e.Name), random) : throw new NotSupportedException(e.Dtype)))]);
+    }
+
+    private static Func<ReadOnlyMemory<byte>> Shuffled<T>(ReadOnlySpan<byte> bytes, Random random) where T : struct
+    {
+        var numbers = MemoryMarshal.Cast<byte, T>(bytes).ToArray();
+        random.Shuffle(numbers);
+        return () => MemoryMarshal.AsBytes<T>(numbers).ToArray();
     }
 
     private FineTuneJob Job(string model, int seed = 1) => new(new RunRecipe { MaxLength = 64, Seed = seed }, model, trained.Labels, trained.Train, trained.Validation, "");

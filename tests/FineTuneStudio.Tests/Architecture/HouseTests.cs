@@ -104,7 +104,7 @@ public sealed class HouseTests
         var mapped = map.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(l => l.Split(' ')[0].TrimEnd('/')).ToHashSet();
         var present = Directory.GetDirectories(Path.Combine(Root, "src")).Select(d => "src/" + Path.GetFileName(d))
             .Concat(Directory.GetDirectories(Path.Combine(Root, "tests")).Select(d => "tests/" + Path.GetFileName(d)))
-            .Concat(new[] { "src/Program.cs", "src/StudioDb.cs", "bench", "build", "docs", "sample", "studio", "wwwroot" }).ToHashSet();
+            .Concat(new[] { "src/Program.cs", "src/StudioDb.cs", "bench", "build", "docs", "sample", "starters", "studio", "wwwroot" }).ToHashSet();
         Assert.Empty(WrongMap(mapped, present));
     }
 

@@ -14,9 +14,7 @@ public sealed class BaseModelsPageTests(StudioFixture app, Browser browser) : IC
         var page = await browser.Open(app.Url);
         await page.SignIn(engineer.Mail);
         await page.GotoAsync($"/p/{project.Id}/base-models");
-        await page.GetByRole(AriaRole.Button, new() { Name = "Add the practice model" }).ClickAsync();
-        await Assertions.Expect(page.GetByText("random weights, for practice")).ToBeVisibleAsync();
-
+        await Assertions.Expect(page.GetByText("No base model yet. Import one below.")).ToBeVisibleAsync();
         await page.GetByLabel("Name").FillAsync("Our BERT");
         await page.GetByLabel("Source").FillAsync("From a colleague");
         await page.GetByRole(AriaRole.Button, new() { Name = "Import the model" }).ClickAsync();

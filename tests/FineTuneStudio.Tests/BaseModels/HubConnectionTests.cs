@@ -11,7 +11,7 @@ public sealed class HubConnectionTests : IAsyncLifetime
     private static readonly IPAddress Open = IPAddress.Parse("93.184.216.34");
     private HubServer hub = null!;
 
-    public async Task InitializeAsync() => hub = await HubServer.Start(Path.Combine(ContentRoot.Find([]), "sample", "practice-model"));
+    public async Task InitializeAsync() => hub = await HubServer.Start(PracticeModel.Folder);
 
     public async Task DisposeAsync() => await hub.DisposeAsync();
 

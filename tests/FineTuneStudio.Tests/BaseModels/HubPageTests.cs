@@ -12,7 +12,7 @@ public sealed class HubPageTests(StudioFixture app, Browser browser) : IClassFix
     [Fact]
     public async Task A_model_is_named_watched_continued_with_a_token_and_arrives_in_the_catalogue()
     {
-        await using var hub = await HubServer.Start(Path.Combine(ContentRoot.Find([]), "sample", "practice-model"));
+        await using var hub = await HubServer.Start(PracticeModel.Folder);
         var configuration = app.Services.GetRequiredService<IConfiguration>();
         (configuration["BaseModels:Hub:Endpoint"], configuration["BaseModels:Hub:PauseSeconds"]) = (hub.Url, "0.01");
         var engineer = await app.NewPerson("Engineer");

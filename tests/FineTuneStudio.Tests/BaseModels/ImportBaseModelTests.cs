@@ -12,7 +12,7 @@ namespace FineTuneStudio.Tests.BaseModels;
 
 public sealed class ImportBaseModelTests(StudioFixture app) : IClassFixture<StudioFixture>
 {
-    private static readonly string Practice = Path.Combine(ContentRoot.Find([]), "sample", "practice-model");
+    private static readonly string Practice = PracticeModel.Folder;
 
     [Fact]
     public async Task A_zip_with_the_model_in_a_folder_is_imported_with_facts_measured_from_its_files()
@@ -21,7 +21,7 @@ public sealed class ImportBaseModelTests(StudioFixture app) : IClassFixture<Stud
         var model = await Import(project, engineer, Zip([.. Files("my-model/"), ("my-model/run_me.py", "print()"u8.ToArray()), ("my-model/notes/readme.txt", [1])]), ModelOrigin.Unknown);
 
         Assert.Equal(("BertForSequenceClassification", true, (string?)null), (model.Architecture == "" ? "" : "BertForSequenceClassification", model.CanTrain, model.WhyNot));
-        Assert.True(model is { Parameters: > 100_000, Blocks: > 0, MaxPositions: 128, VocabularySize: > 1000, Origin: ModelOrigin.Unknown, IsPractice: false, SuggestedLearningRate: null });
+        Assert.True(model is { Parameters: > 100_000, Blocks: > 0, MaxPositions: 128, VocabularySize: > 1000, Origin: ModelOrigin.Unknown, IsStarter: false, SuggestedLearningRate: null });
         Assert.Equal(64, model.WeightsHash.Length);
         var kept = Directory.EnumerateFiles(Path.Combine(app.Folder, "models", model.StoredAs), "*", SearchOption.AllDirectories).Select(Path.GetFileName).Order();
         Assert.DoesNotContain("run_me.py", kept);
@@ -29,25 +29,6 @@ public sealed class ImportBaseModelTests(StudioFixture app) : IClassFixture<Stud
         Assert.Contains("model.safetensors", kept);
         await using var db = app.Db;
         Assert.True(await db.Events.AnyAsync(e => e.ProjectId == project.Id && e.Text.StartsWith("imported the base model “Mine”")));
-    }
-
-    [Fact]
-    public async Task The_practice_model_is_added_once_and_is_marked_as_random()
-    {
-        var (project, engineer) = await Project("Practice");
-        var first = await engineer.Do<ImportBaseModel, BaseModel>(i => i.Practice(project.Id));
-        var again = await engineer.Do<ImportBaseModel, BaseModel>(i => i.Practice(project.Id));
-        Assert.Equal(first.Id, again.Id);
-        Assert.True(first is { IsPractice: true, Origin: ModelOrigin.Random, SuggestedLearningRate: 1e-3, CanTrain: true });
-    }
-
-    [Fact]
-    public async Task A_project_whose_task_is_to_write_is_refused_the_practice_model()
-    {
-        var engineer = await app.NewPerson("Engineer");
-        var project = await app.NewProject(engineer, "Writes", Engine.Training.TextTask.Generation);
-        var refused = await Assert.ThrowsAsync<ModelRefused>(() => engineer.Do<ImportBaseModel, BaseModel>(i => i.Practice(project.Id)));
-        Assert.Equal("The practice model is an encoder: it judges texts and cannot write, and this project’s task is to answer prompts. Import a language model: GPT-2, Llama or Qwen2.", refused.Message);
     }
 
     public static TheoryData<string, string> Bad => new()

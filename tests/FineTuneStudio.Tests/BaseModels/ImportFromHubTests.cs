@@ -16,7 +16,7 @@ public sealed class ImportFromHubTests(StudioFixture app) : IClassFixture<Studio
 
     public async Task InitializeAsync()
     {
-        hub = await HubServer.Start(Path.Combine(ContentRoot.Find([]), "sample", "practice-model"));
+        hub = await HubServer.Start(PracticeModel.Folder);
         Set(("Endpoint", hub.Url), ("PauseSeconds", "0.01"), ("Enabled", "true"), ("MaxBytes", null), ("KeepFree", "1"), ("SilenceSeconds", null));
         engineer = await app.NewPerson("Engineer");
         project = await app.NewProject(engineer, "From the hub");

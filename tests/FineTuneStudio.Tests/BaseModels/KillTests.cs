@@ -12,7 +12,7 @@ public sealed class KillTests
     [Fact]
     public async Task A_server_killed_in_the_middle_of_a_download_goes_on_from_its_bytes_and_asks_for_the_token_where_one_was_needed()
     {
-        await using var hub = await HubServer.Start(Path.Combine(ContentRoot.Find([]), "sample", "practice-model"));
+        await using var hub = await HubServer.Start(PracticeModel.Folder);
         hub.PauseBetweenChunks = TimeSpan.FromMilliseconds(400);
         await using var server = new ServerToKill();
         // The variable that other tools know.

@@ -76,9 +76,7 @@ public sealed class QuestionsJourneyTests(StudioFixture app, Browser browser) : 
         await Look.At(page, "questions-split");
         await page.GetByRole(AriaRole.Button, new() { Name = "Freeze this split" }).ClickAsync(new() { Timeout = 60_000 });
         await Expect(page.GetByRole(AriaRole.Heading, new() { NameRegex = new Regex("^Split 1 of version 1") })).ToBeVisibleAsync();
-        await page.GotoAsync($"{Project}/base-models");
-        await Press(page, "Add the practice model");
-        await Expect(page.GetByText("The practice model is in the catalogue")).ToBeVisibleAsync();
+        await owner.AddPracticeModel(Project[3..]);
         await Train(page);
         await Report(page);
         await Use(page);

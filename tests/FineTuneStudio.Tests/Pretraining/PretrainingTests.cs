@@ -63,7 +63,7 @@ public sealed class PretrainingTests(StudioFixture app) : IClassFixture<StudioFi
         Assert.True(best.ValidationLoss < before.ValidationLoss, $"{before.ValidationLoss} to {best.ValidationLoss}");
         Assert.StartsWith("Finished. Perplexity on the held-out text went from ", view.Sentence);
         var made = view.Made!;
-        Assert.Equal(("Our model", ModelOrigin.Pretrained, true, number, scene.Model.SuggestedLearningRate), (made.Name, made.Origin, made.CanTrain, made.PretrainingNumber, made.SuggestedLearningRate));
+        Assert.Equal(("Our model", ModelOrigin.Pretrained, true, number, 1e-3), (made.Name, made.Origin, made.CanTrain, made.PretrainingNumber, made.SuggestedLearningRate));
         Assert.Equal($"Pretrained here on {FineTuneStudio.Ui.Say.Count(view.Run.TrainWords!.Value)} words of messages.txt, from “Practice model”; held-out loss {FineTuneStudio.Ui.Say.Number(before.ValidationLoss)} before, {FineTuneStudio.Ui.Say.Number(best.ValidationLoss)} after", made.Source);
         Assert.Equal(view.Run.WeightsHash, made.WeightsHash);
         Assert.False(Directory.Exists(app.Services.GetRequiredService<StudioFolder>().Run(view.Run.Id)));

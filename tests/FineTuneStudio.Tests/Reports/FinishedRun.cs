@@ -42,12 +42,12 @@ public sealed record FinishedRun(StudioFixture App, Project Project, Person Engi
         };
         var model = new BaseModel
         {
-            ProjectId = project.Id, Number = 1, Name = "Practice model", StoredAs = "practice", Source = "shipped with the sample", Origin = ModelOrigin.Random, IsPractice = true, Architecture = "BertForSequenceClassification",
+            ProjectId = project.Id, Number = 1, Name = "Practice model", StoredAs = "practice", Source = "shipped with the sample", Origin = ModelOrigin.Random, Architecture = "BertForSequenceClassification",
             Parameters = 200_000, VocabularySize = 2000, HiddenSize = 64, Blocks = 2, MaxPositions = 128, WeightsHash = new string('c', 64), CanTrain = true, CreatedById = engineer.Id, CreatedAt = now,
         };
         var files = app.Services.GetRequiredService<StudioFolder>().BaseModel(model.StoredAs);
         Directory.CreateDirectory(files);
-        foreach (var file in Directory.GetFiles(Path.Combine(ContentRoot.Find([]), "sample", "practice-model"))) File.Copy(file, Path.Combine(files, Path.GetFileName(file)), overwrite: true);
+        foreach (var file in Directory.GetFiles(PracticeModel.Folder)) File.Copy(file, Path.Combine(files, Path.GetFileName(file)), overwrite: true);
         db.AddRange(split, model);
         var rows = Enumerable.Range(0, 180).Select(i => new DataRow { ProjectId = project.Id, Text = $"the parcel number {i} was {Labels[i % 3]} for me", TextKey = $"{project.Id}-{i}" }).ToList();
         db.Rows.AddRange(rows);
@@ -64,7 +64,7 @@ public sealed record FinishedRun(StudioFixture App, Project Project, Person Engi
         await db.SaveChangesAsync();
         var finished = new FinishedRun(app, project, engineer, run.Id, version.Id, split.Id);
         Directory.CreateDirectory(Path.GetDirectoryName(finished.Weights)!);
-        foreach (var file in Directory.GetFiles(Path.Combine(ContentRoot.Find([]), "sample", "practice-model")).Where(f => !f.EndsWith("README.md")))
+        foreach (var file in Directory.GetFiles(PracticeModel.Folder).Where(f => !f.EndsWith("README.md")))
             File.Copy(file, Path.Combine(Path.GetDirectoryName(finished.Weights)!, Path.GetFileName(file)));
         return finished;
     }

@@ -103,7 +103,7 @@ public sealed class ReportTests(StudioFixture app) : IClassFixture<StudioFixture
         string Said(Scores ours, Scores theirs, double difference)
         {
             Baseline before = new("Base model before fine-tuning", "", theirs, At(difference));
-            return ReportSentences.Against(new("", "", Metric.Perplexity, 5, 1, "", "", new(1, 1, 1, 1, 1, 1, 1, 1, 1, 1), new(1, "", "", default, false, "", 1, null, null), "", 1, [], ours, [], [before], [], 0, null, new(1, 1, 1, []), 1, new("", "", "", "", "")) { WrittenRows = 30 }, before);
+            return ReportSentences.Against(new("", "", Metric.Perplexity, 5, 1, "", "", new(1, 1, 1, 1, 1, 1, 1, 1, 1, 1), new(1, "", "", default, "", 1, null, null), "", 1, [], ours, [], [before], [], 0, null, new(1, 1, 1, []), 1, new("", "", "", "", "")) { WrittenRows = 30 }, before);
         }
         Assert.Equal("In perplexity the fine-tuned model does better than the base model before fine-tuning on this test part: 4.000 against 9.000, perplexity −5.000 for the fine-tuned model (95 % interval −5.000 to −5.000). In what it writes, on 30 answered test rows, the fine-tuned model is worse in ROUGE-L (0.1 against 0.2) and chrF (10 against 20), and better in exact match (0.05 against 0).",
             Said(Of(4, 0.05, 0.1, 10), Of(9, 0, 0.2, 20), -5));

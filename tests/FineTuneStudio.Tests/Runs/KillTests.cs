@@ -81,7 +81,7 @@ public sealed class KillTests(Browser browser) : IClassFixture<Browser>, IDispos
         await db.SaveChangesAsync();
         var split = await Scene.FreezeRows(db, "killed", user.Id, 600);
         var stored = Directory.CreateDirectory(Path.Combine(folder, "models", "practice")).FullName;
-        foreach (var file in Directory.EnumerateFiles(Path.Combine(ContentRoot.Find([]), "sample", "practice-model"))) File.Copy(file, Path.Combine(stored, Path.GetFileName(file)));
+        foreach (var file in Directory.EnumerateFiles(PracticeModel.Folder)) File.Copy(file, Path.Combine(stored, Path.GetFileName(file)));
         var model = new BaseModel
         {
             ProjectId = "killed", Number = 1, Name = "Practice", StoredAs = "practice", Source = "test", Origin = ModelOrigin.Random, Architecture = "BertModel", Parameters = 1, VocabularySize = 1, HiddenSize = 1, Blocks = 2,

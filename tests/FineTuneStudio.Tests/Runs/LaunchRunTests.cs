@@ -83,7 +83,7 @@ public sealed class LaunchRunTests(StudioFixture app) : IClassFixture<StudioFixt
         List<TrainingExample> rows = [new LabeledText(1, "late", 0), new LabeledText(2, "early", 1)];
         void Probe(string model, StopRequest asked) => ProbeBackbone.For(run.RunId, new(Quick, model, ["a", "b"], rows, rows, ""), app.Services.GetRequiredService<IDbContextFactory<StudioDb>>(), () => asked, TimeProvider.System, NullLogger.Instance, default);
         Probe(Path.Combine(app.Folder, "gone"), StopRequest.None);
-        Probe(Path.Combine(ContentRoot.Find([]), "sample", "practice-model"), StopRequest.Stop);
+        Probe(PracticeModel.Folder, StopRequest.Stop);
         await using var db = app.Db;
         Assert.Null((await db.Runs.SingleAsync(r => r.Id == run.RunId)).ProbeLoss);
         const string begins = "The base model is declared pretrained; before the first step it is measured once for this split whether it knows more than random weights.";

@@ -101,7 +101,7 @@ public sealed class RunPageTests(StudioFixture app, Browser browser) : IClassFix
         await Assertions.Expect(page.Locator("[data-state=Finished]").First).ToBeVisibleAsync(new() { Timeout = 60_000 });
         await using var db = app.Db;
         var recipe = RunRecipe.FromJson((await db.Runs.SingleAsync(r => r.ProjectId == scene.Project.Id)).RecipeJson);
-        Assert.Equal(new() { LabelSmoothing = 0.1, GradientAccumulation = 2, Optimizer = OptimizerKind.Adafactor }, recipe);
+        Assert.Equal(new() { LearningRate = 1e-3, LabelSmoothing = 0.1, GradientAccumulation = 2, Optimizer = OptimizerKind.Adafactor }, recipe);
 
         await Shell.Look.At(page, "run-page");
         await page.GetByRole(AriaRole.Link, new() { Name = "Run again with these settings", Exact = true }).ClickAsync();

@@ -25,7 +25,8 @@ public sealed record Scene(StudioFixture App, Project Project, Person Engineer, 
         var project = await app.NewProject(engineer, name);
         Split split;
         await using (var db = app.Db) split = await FreezeRows(db, project.Id, engineer.Id, rows);
-        var model = await engineer.Do<ImportBaseModel, BaseModel>(import => import.Practice(project.Id));
+        var model = await engineer.AddPracticeModel(project.Id);
+        await using (var db = app.Db) await db.BaseModels.Where(m => m.Id == model.Id).ExecuteUpdateAsync(s => s.SetProperty(m => m.SuggestedLearningRate, 1e-3));
         return new(app, project, engineer, split, model);
     }
 

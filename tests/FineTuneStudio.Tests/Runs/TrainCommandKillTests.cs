@@ -11,7 +11,7 @@ public sealed class TrainCommandKillTests(ITestOutputHelper output) : IDisposabl
 {
     private readonly string folder = Directory.CreateTempSubdirectory("fts-train-kill-").FullName;
 
-    private static readonly string Sample = Path.Combine("sample", "practice-model");
+    private static readonly string Sample = Path.Combine("tests", "practice-model");
 
     /// What is trained: a name, the recipe, and the base model's folder, or the family of a new one that is pretrained.
     public static TheoryData<string, string, string> Jobs => new()

@@ -25,7 +25,11 @@ public sealed class RoadTests(StudioFixture app, Browser browser) : IClassFixtur
         await page.GotoAsync($"/p/{project.Id}/base-models");
         var road = page.GetByRole(AriaRole.Navigation, new() { Name = "Road of the project" });
         await Expect(road.GetByRole(AriaRole.Link, new() { Name = "Run, next: Choose a base model to start from, then launch a run." })).ToBeVisibleAsync();
-        await page.GetByRole(AriaRole.Button, new() { Name = "Add the practice model" }).ClickAsync();
+        await page.GetByLabel("Zip of the folder").SetInputFilesAsync(new FilePayload { Name = "model.zip", MimeType = "application/zip", Buffer = BaseModels.ImportBaseModelTests.Zip(BaseModels.ImportBaseModelTests.Files("")) });
+        await page.GetByLabel("Name").FillAsync("Our BERT");
+        await page.GetByLabel("Source").FillAsync("From a colleague");
+        await page.GetByLabel("Random: it has learned nothing yet").CheckAsync();
+        await page.GetByRole(AriaRole.Button, new() { Name = "Import the model" }).ClickAsync();
         await Expect(road.GetByRole(AriaRole.Link, new() { Name = "Run, next: Configure and launch the first run." })).ToBeVisibleAsync();
         await Expect(page.GetByRole(AriaRole.Link, new() { Name = "Configure a run", Exact = true })).ToHaveAttributeAsync("href", $"/p/{project.Id}/runs/new");
         await Look.At(page, "base-models-next");

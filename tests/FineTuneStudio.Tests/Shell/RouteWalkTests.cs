@@ -34,7 +34,7 @@ public sealed class RouteWalkTests(StudioFixture app, Browser browser) : IClassF
         new("/p/{project}", "/p/{p}"), new("/p/{project}/settings", "/p/{p}/settings"), new("/p/{project}/team", "/p/{p}/team"),
         new("/p/{project}/data", "/p/{p}/data"), new("/p/{project}/data/upload/{import:int?}", "/p/{p}/data/upload"), new("/p/{project}/data/{number:int}", "/p/{p}/data/2"),
         new("/p/{project}/review/{version:int?}", "/p/{p}/review/2"), new("/p/{project}/review/{version:int}/table", "/p/{p}/review/2/table"),
-        new("/p/{project}/split", "/p/{p}/split"), new("/p/{project}/base-models", "/p/{p}/base-models"),
+        new("/p/{project}/split", "/p/{p}/split"), new("/p/{project}/base-models", "/p/{p}/base-models"), new("/p/{project}/base-models/{number:int}", "/p/{p}/base-models/1"),
         new("/p/{project}/runs", "/p/{p}/runs"), new("/p/{project}/runs/new", "/p/{p}/runs/new"), new("/p/{project}/runs/{run:int}", "/p/{p}/runs/1"),
         new("/p/{project}/pretraining", "/p/{p}/pretraining"), new("/p/{project}/pretraining/{pretraining:int}", "/p/{p}/pretraining/1"),
         new("/p/{project}/few-shot", "/p/{p}/few-shot"), new("/p/{project}/few-shot/{curve:int}", "/p/{p}/few-shot/1"),
@@ -42,7 +42,7 @@ public sealed class RouteWalkTests(StudioFixture app, Browser browser) : IClassF
         new("/p/{project}/model/{run:int}", "/p/{p}/model/1"),
         new("/p/{project}/data/upload/{import:int?}", "/p/{p}/data/upload/{import}"), new("/account/second-step", "/account/second-step", Press: "Set up an authenticator app"),
         // The same pages of a project that has nothing yet.
-        .. new[] { "", "/data", "/review", "/split", "/base-models", "/runs", "/runs/new", "/runs/7", "/few-shot", "/few-shot/7", "/pretraining", "/pretraining/7", "/checklist", "/reports", "/reports/7", "/model/7" }.Select(page => new Stop("/p/{project}" + page, "/p/{e}" + page, Empty: true)),
+        .. new[] { "", "/data", "/review", "/split", "/base-models", "/base-models/7", "/runs", "/runs/new", "/runs/7", "/few-shot", "/few-shot/7", "/pretraining", "/pretraining/7", "/checklist", "/reports", "/reports/7", "/model/7" }.Select(page => new Stop("/p/{project}" + page, "/p/{e}" + page, Empty: true)),
     ];
 
     private static IReadOnlyList<string> Routes { get; } = [.. typeof(Program).Assembly.GetTypes().SelectMany(t => t.GetCustomAttributes<RouteAttribute>()).Select(r => r.Template).Order(StringComparer.Ordinal)];
