@@ -36,7 +36,7 @@ static class MeasureStarters
         try
         {
             var scores = new Dictionary<string, List<ClassificationReport>> { ["starter"] = [], ["new weights"] = [] };
-            for (var seed = 1; seed <= seeds; seed++)
+            for (var seed = options.Whole("--first", 1); seed < options.Whole("--first", 1) + seeds; seed++)
             {
                 Random random = new(seed);
                 var rows = all.Index().ToList();
@@ -80,7 +80,7 @@ static class MeasureStarters
         try
         {
             List<double> ratios = [];
-            for (var seed = 1; seed <= seeds; seed++)
+            for (var seed = options.Whole("--first", 1); seed < options.Whole("--first", 1) + seeds; seed++)
             {
                 double Perplexity(RunRecipe with, string start) =>
                     FineTune.Run(new(with with { Seed = seed }, start, [], train, validation, Path.Combine(folder, "out"), TextTask.Generation, Steps: steps), _ => { }, () => StopRequest.None, default).BestMetric;

@@ -172,7 +172,7 @@ public sealed class CommandTests : IDisposable
         var recipe = System.Text.RegularExpressions.Regex.Match(lines[0], "^echo '(?<json>[^']*)' > recipe.json$").Groups["json"].Value;
         File.WriteAllText(folder.File("recipe.json"), recipe);
         // What is read lies in the repository, what is written goes to this test's folder.
-        string[] Arguments(string line) => [.. line.Split(' ').Skip(1).Select(a => a.StartsWith("sample/") ? Path.Combine(Repository.Root, a) : a.StartsWith("--") || !a.Contains('.') && a is not "trained" and not "trained/best" ? a : folder.File(a))];
+        string[] Arguments(string line) => [.. line.Split(' ').Skip(1).Select(a => a.StartsWith("sample/") || a.StartsWith("starters/") ? Path.Combine(Repository.Root, a) : a.StartsWith("--") || !a.Contains('.') && a is not "trained" and not "trained/best" ? a : folder.File(a))];
         var trained = Call(TrainCommand.Run, Arguments(lines[1]));
         Assert.Equal((0, ""), (trained.Code, trained.Error));
         var predicted = Call(PredictCommand.Run, [.. Arguments(lines[2]), "--json"]);

@@ -11,7 +11,7 @@ using Microsoft.EntityFrameworkCore.Storage.ValueConversion;
 namespace FineTuneStudio.src.Migrations
 {
     [DbContext(typeof(StudioDb))]
-    [Migration("20261127220000_Starters")]
+    [Migration("20261128020000_Starters")]
     partial class Starters
     {
         /// <inheritdoc />
@@ -604,7 +604,8 @@ namespace FineTuneStudio.src.Migrations
 
                     b.HasKey("Id");
 
-                    b.HasIndex("ProjectId");
+                    b.HasIndex("ProjectId", "Sha256")
+                        .IsUnique();
 
                     b.ToTable("PretrainTexts");
                 });
