@@ -31,7 +31,7 @@ static class MeasureStarters
         };
         var (all, test) = (Rows(trainFile, text, label), Rows(testFile, text, label));
         string[] labels = [.. all.Select(r => r.Label).Distinct().Order(StringComparer.Ordinal)];
-        Console.WriteLine(FormattableString.Invariant($"{all.Count} rows of {labels.Length} labels, {(each > 0 ? $"{each} a label" : "all")} to learn from; {test.Count} test rows; rate {recipe.LearningRate}, {recipe.Epochs} epochs, batch {recipe.BatchSize}, {recipe.MaxLength} tokens, dropout {recipe.Dropout}"));
+        Console.WriteLine(FormattableString.Invariant($"{all.Count} rows of {labels.Length} labels, {(each > 0 ? $"{each} a label" : "all")} to learn from; {test.Count} test rows; rate {recipe.LearningRate}, {recipe.Epochs} epochs, batch {recipe.BatchSize}, {recipe.MaxLength} tokens, the model's own dropout"));
         var folder = Directory.CreateTempSubdirectory("fts-starters-").FullName;
         try
         {

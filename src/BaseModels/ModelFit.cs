@@ -15,13 +15,13 @@ public static class ModelFit
         : model.IsLanguageModel() ? $"“{model.Name}” is a language model ({model.Architecture}): it writes answers to prompts, and this project’s task judges texts. Choose an encoder such as BERT or RoBERTa."
         : $"“{model.Name}” is an encoder ({model.Architecture}): it judges texts and cannot write, and this project’s task is to answer prompts. Choose a language model: GPT-2, Llama or Qwen2.";
 
-    public static string OriginWords(this BaseModel model) => model switch
+    public static string OriginWords(this BaseModel model) => OriginWords(model.Origin, model.IsStarter, model.PretrainingNumber);
+
+    public static string OriginWords(ModelOrigin origin, bool starter, int? pretraining) => origin switch
     {
-        { IsStarter: true } => "pretrained",
-        { PretrainingNumber: not null } => "pretrained here",
-        { Origin: ModelOrigin.Pretrained } => "pretrained, says the importer",
-        { Origin: ModelOrigin.Random } => "random, not pretrained",
-        _ => "unknown, so it does not count as pretrained",
+        ModelOrigin.Pretrained => starter ? "pretrained by this app's own engine" : pretraining is { } here ? $"pretrained here, by pretraining {here}" : "pretrained, as its importer declared",
+        ModelOrigin.Random => "random, not pretrained",
+        _ => "unknown, which does not count as pretrained",
     };
 
     /// Behind its name where one is chosen.

@@ -13,10 +13,10 @@ public sealed class Starters(IDbContextFactory<StudioDb> databases, ProjectBegin
 {
     private const string Source = "Comes with FineTuneStudio: trained by its own engine on openly licensed text", Card = "README.md";
 
-    /// Folder, name, and the learning rate at which all of it fine-tunes best: small models bear more than the usual.
-    private static readonly (string Folder, string Name, double LearningRate)[] Known = [("encoder", "Starter encoder", 5e-4), ("gpt", "Starter GPT", 1e-3)];
+    /// Folder, name, and the learning rate at which all of it fine-tunes well, where that was measured: small models bear more than the usual.
+    private static readonly (string Folder, string Name, double? LearningRate)[] Known = [("encoder", "Starter encoder", 5e-4), ("gpt", "Starter GPT", null)];
 
-    private sealed record Starter(string Name, double LearningRate, string StoredAs, ModelFacts Facts);
+    private sealed record Starter(string Name, double? LearningRate, string StoredAs, ModelFacts Facts);
 
     private IReadOnlyList<Starter> here = [];
 
@@ -39,7 +39,7 @@ public sealed class Starters(IDbContextFactory<StudioDb> databases, ProjectBegin
     }
 
     /// Copies it where runs read base models from; null where the app has none in that folder.
-    private Starter? Keep(string name, string title, double learningRate)
+    private Starter? Keep(string name, string title, double? learningRate)
     {
         var from = Path.Combine(folder.ContentRoot, configuration["BaseModels:StartersFolder"] ?? "starters", name);
         if (!Directory.Exists(from) || !ModelWeights.Exist(from)) return null;

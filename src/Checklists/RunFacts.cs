@@ -12,13 +12,6 @@ internal static class RunFacts
 {
     private const string LaunchRun = "Launch a run on the Runs page.";
 
-    internal static string Origin(ModelOrigin origin, int? pretraining = null) => origin switch
-    {
-        ModelOrigin.Pretrained => pretraining is { } here ? $"pretrained here, by pretraining {here}" : "pretrained, as its importer declared",
-        ModelOrigin.Random => "random, not pretrained",
-        _ => "unknown, which does not count as pretrained",
-    };
-
     internal static IReadOnlyList<Fact> Pretrained(ChecklistSubject subject)
     {
         const string share = "pass from 99 % with origin pretrained, block under 95 %";
@@ -26,7 +19,7 @@ internal static class RunFacts
         return
         [
             run.BackboneShare is { } loaded
-                ? new("P1", "Weights loaded", $"{Say.Percent(loaded)} of the backbone loaded from the file; origin: {Origin(model.Origin, model.PretrainingNumber)}", loaded < 0.95 ? Block : loaded >= 0.99 && model.Origin == ModelOrigin.Pretrained ? Pass : Warn, share, "matched tensor elements ÷ backbone elements; limit our own")
+                ? new("P1", "Weights loaded", $"{Say.Percent(loaded)} of the backbone loaded from the file; origin: {model.OriginWords()}", loaded < 0.95 ? Block : loaded >= 0.99 && model.Origin == ModelOrigin.Pretrained ? Pass : Warn, share, "matched tensor elements ÷ backbone elements; limit our own")
                 : Fact.Unmeasured("P1", "Weights loaded", share, "limit our own", $"Run {run.Number} has not loaded its base model yet."),
             Probed(run, model, subject.Project.Task),
             new("P7", "Provenance and licence", $"{model.Name}, from “{model.Source}”; licence: {model.License ?? "not stated"}", model.License is null ? Warn : Pass, "warn without a licence", "our own"),
@@ -40,7 +33,7 @@ internal static class RunFacts
     private static Fact Probed(Run run, BaseModel model, TextTask task)
     {
         if (BackboneProbe.WhyNot(task) is { } why) return Fact.NotFor("P2", Probe, why);
-        if (model.Origin != ModelOrigin.Pretrained) return NotProbed($"Only a model that is pretrained, or said to be, is measured; the origin of {model.Name} is {Origin(model.Origin)}.");
+        if (model.Origin != ModelOrigin.Pretrained) return NotProbed($"Only a model that is pretrained, or said to be, is measured; the origin of {model.Name} is {model.OriginWords()}.");
         if (run is not { ProbeLoss: { } loss, ReinitialisedProbeLoss: { } drawn, ProbeGain: { } gain })
             return NotProbed(run.IsOver ? $"Run {run.Number} has not measured it; where it tried, its log says what kept it from it. Launch another run: it measures it before its first step." : $"Run {run.Number} measures it before its first step.");
         var losses = task == TextTask.Generation ? $"before any training its validation loss is {Say.Number(loss)} and with random weights {Say.Number(drawn)}"
@@ -56,7 +49,7 @@ internal static class RunFacts
         var band = adapters ? "with adapters: pass from 1e-5 to 1e-3, block above ten times that" : "pass from 1e-6 to 1e-4, block above ten times that";
         if (subject.Run is null || subject.BaseModel is not { } model || subject.Recipe is not { } recipe)
             return [Fact.Unmeasured("origin", "Origin of the base model", declared, "declared at import", LaunchRun), Fact.Unmeasured("P5", "Learning rate for fine-tuning", band, "defaults of other fine-tuning tools", LaunchRun)];
-        var origin = new Fact("origin", "Origin of the base model", $"{model.Name}: {Origin(model.Origin, model.PretrainingNumber)}", model.Origin == ModelOrigin.Pretrained ? Pass : Warn, declared, "declared at import, never guessed from a name");
+        var origin = new Fact("origin", "Origin of the base model", $"{model.Name}: {model.OriginWords()}", model.Origin == ModelOrigin.Pretrained ? Pass : Warn, declared, "declared at import, never guessed from a name");
         var rate = recipe.LearningRate;
         if (model.Origin != ModelOrigin.Pretrained)
             return [origin, new("P5", "Learning rate for training from random weights", Say.Number(rate), rate is >= 1e-4 and <= 3e-3 ? Pass : rate > 3e-2 ? Block : Warn, "pass from 1e-4 to 3e-3, block above ten times that", "BERT 1e-4, GPT-2 small about 6e-4; more for smaller models, our own")];

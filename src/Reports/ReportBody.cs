@@ -55,6 +55,8 @@ public sealed record BaseUsed(int Number, string Name, string Source, ModelOrigi
 {
     /// The number of the project's own pretraining that made it; null where it was imported, and in reports from before.
     public int? Pretraining { get; init; }
+    /// Whether it came with the app.
+    public bool Starter { get; init; }
     /// Whether that pretraining began before the report's split was frozen, and so could not leave out the texts of its test part.
     public bool BeforeSplit { get; init; }
 }

@@ -108,7 +108,7 @@ public sealed class ReportBuilder(IDbContextFactory<StudioDb> databases, StudioF
         var names = await db.Users.Where(u => u.Id == run.LaunchedById || u.Id == report.BuiltById).ToDictionaryAsync(u => u.Id, u => u.DisplayName, cancel);
         return new(project.Name, project.Purpose, project.Metric, project.Goal, run.Number, names[run.LaunchedById], names[report.BuiltById],
             new(version.Number, version.Id, version.RowCount, version.LabeledCount, split.Number, split.Id, split.Seed, train.Count, subject.ValidationRows, test.Count),
-            new(origin.Number, origin.Name, origin.Source, origin.Origin, origin.Architecture, origin.Parameters, origin.License, run.BackboneShare) { Pretraining = origin.PretrainingNumber, BeforeSplit = begun < split.CreatedAt },
+            new(origin.Number, origin.Name, origin.Source, origin.Origin, origin.Architecture, origin.Parameters, origin.License, run.BackboneShare) { Starter = origin.IsStarter, Pretraining = origin.PretrainingNumber, BeforeSplit = begun < split.CreatedAt },
             run.RecipeJson, run.BestStep ?? 0, labels, numbers.Model, numbers.Confusion, numbers.Baselines, numbers.Mistakes, numbers.MistakeCount, FitVerdict.Of(subject), checklist, looks,
             new(version.ContentHash, split.Hash, run.RecipeHash, origin.WeightsHash, weights), project.Task, numbers.Spans, numbers.LabelSets, numbers.NumberErrors) { Samples = numbers.Samples, WrittenRows = numbers.WrittenRows, WrittenSeed = numbers.WrittenSeed, CutPrompts = numbers.CutPrompts, Lengths = numbers.Lengths, Answers = numbers.Answers, Curves = curves };
     }

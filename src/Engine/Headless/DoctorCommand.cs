@@ -48,7 +48,7 @@ public static class DoctorCommand
     private static IEnumerable<string> Lines(MachineFacts facts, double rate, double half, double? without)
     {
         yield return $"libtorch          {facts.Libtorch}{(facts.LibtorchFile is { } file ? $", {file}" : "")}";
-        yield return $"device            CPU{(facts.CudaDevices || facts.NvidiaDriver ? "; the graphics card of this machine is used by pretrain --device cuda alone" : "")}";
+        yield return $"device            CPU{(facts.CudaDevices ? "; the graphics card is used by pretrain --device cuda alone" : facts.NvidiaDriver ? "; this libtorch does not see the graphics card of this machine" : "")}";
         yield return $"processor         {facts.Processor}, {facts.Processors} for this process";
         yield return $"instruction sets  {(facts.InstructionSets.Count > 0 ? string.Join(" ", facts.InstructionSets) : "not told by this system")}";
         yield return $"threads           {facts.Threads}";

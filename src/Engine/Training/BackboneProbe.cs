@@ -36,6 +36,9 @@ public static class BackboneProbe
     /// <summary>Rows of each part at most, so that it costs about as much as one evaluation on a thousand rows.</summary>
     public const int MostRows = 500;
 
+    /// <summary>Train rows of each label where there are so many labels that <see cref="MostRows"/> would be fewer: of 77 labels a head learns little from 500 rows on any backbone (docs/LOG.md).</summary>
+    public const int RowsOfLabel = 30;
+
     /// <summary>The same where each word of a row counts.</summary>
     public const int MostRowsOfWords = 200;
 
@@ -43,8 +46,8 @@ public static class BackboneProbe
 
     private const int Steps = 64;
 
-    /// <summary>Few rows in smaller batches, so that an epoch always has about as many steps.</summary>
-    internal static int BatchSize(int rows) => Math.Max(1, rows / Steps);
+    /// <summary>Few rows in smaller batches, so that an epoch always has about as many steps; rows of more labels in more steps.</summary>
+    internal static int BatchSize(int rows) => Math.Clamp(rows / Steps, 1, MostRows / Steps);
 
     /// <summary>Adam moves a weight by its rate at most, and so the output for a vector of length 1 by the rate times the root of its dimensions.</summary>
     internal static double LearningRate(int hidden) => MostMove / Math.Sqrt(hidden);
@@ -63,7 +66,7 @@ public static class BackboneProbe
     /// Runs on the calling thread and draws from libtorch's generator, so no run may train meanwhile. The same job gives the same result. Needs the memory of the model
     /// and, for a short time, of the features of the rows.
     /// </summary>
-    /// <param name="job">Of its recipe only seed, max length, precision and prompt format are read. Where there are more rows than <see cref="MostRows"/>, the seed chooses.</param>
+    /// <param name="job">Of its recipe only seed, max length, precision and prompt format are read. Where there are more rows than <see cref="MostRows"/>, or <see cref="RowsOfLabel"/>, the seed chooses.</param>
     /// <param name="stop">Asked before each batch; whatever a person asks for ends the probe.</param>
     /// <returns>Null where a person ended it.</returns>
     /// <exception cref="TrainingException">It cannot be measured; the sentence says why.</exception>
@@ -76,8 +79,9 @@ public static class BackboneProbe
         if (job.Train.Count == 0 || job.Validation.Count == 0) throw new TrainingException("A probe needs train rows and validation rows.");
         var (seed, most) = (job.Recipe.Seed, job.Task == TextTask.TokenClassification ? MostRowsOfWords : MostRows);
         var recipe = new RunRecipe { Seed = seed, MaxLength = job.Recipe.MaxLength, Precision = job.Recipe.Precision, PromptFormat = job.Recipe.PromptFormat, Dropout = 0 };
+        var mostTrained = job.Task == TextTask.SingleLabel ? Math.Max(most, RowsOfLabel * job.Labels.Count) : most;
         using var objective = Objective.For(job.Task, recipe, job.BaseFolder, job.Labels);
-        var (train, validation) = (objective.Tokenize(Sample(job.Train, most, seed), cancel), objective.Tokenize(Sample(job.Validation, most, seed), cancel));
+        var (train, validation) = (objective.Tokenize(Sample(job.Train, mostTrained, seed), cancel), objective.Tokenize(Sample(job.Validation, most, seed), cancel));
         if (objective.FeatureBytes(train.Stretches.Lengths.Concat(validation.Stretches.Lengths)) is var bytes && bytes > FineTune.FeatureRoom(FreeMemory.Bytes()))
             throw new TrainingException($"The features of the rows would take {bytes >> 20} MiB of memory, which is more than half of what is free.");
         objective.Prepare(train);

@@ -27,7 +27,7 @@ public sealed class BaseModelsPageTests(StudioFixture app, Browser browser) : IC
         await page.GetByLabel("Zip of the folder").SetInputFilesAsync(new FilePayload { Name = "good.zip", MimeType = "application/zip", Buffer = ImportBaseModelTests.Zip(ImportBaseModelTests.Files("bert/")) });
         await page.GetByRole(AriaRole.Button, new() { Name = "Import the model" }).ClickAsync();
         await Assertions.Expect(page.GetByText("“Our BERT” is in the catalogue.")).ToBeVisibleAsync();
-        await Assertions.Expect(page.GetByText("unknown, so it does not count as pretrained")).ToBeVisibleAsync();
+        await Assertions.Expect(page.GetByText("unknown, which does not count as pretrained")).ToBeVisibleAsync();
         var shots = Path.Combine(ContentRoot.Find([]), "artifacts", "screenshots");
         await page.ScreenshotAsync(new() { Path = Path.Combine(shots, "base-models.png"), FullPage = true, Timeout = 60_000 });
         await page.SetViewportSizeAsync(390, 844);

@@ -49,7 +49,7 @@ public sealed class StartersTests : IAsyncLifetime
         var catalogue = await engineer.Do<ListBaseModels, Catalogue>(l => l.Handle(project.Id));
         var model = Assert.Single(catalogue.Models);
         Assert.Equal((1, "Starter encoder", true, ModelOrigin.Pretrained, "cc-by-sa-4.0", (double?)5e-4), (model.Number, model.Name, model.IsStarter, model.Origin, model.License, model.SuggestedLearningRate));
-        Assert.Equal(("Comes with FineTuneStudio: trained by its own engine on openly licensed text", "pretrained", " (starter)"), (model.Source, model.OriginWords(), model.Mark()));
+        Assert.Equal(("Comes with FineTuneStudio: trained by its own engine on openly licensed text", "pretrained by this app's own engine", " (starter)"), (model.Source, model.OriginWords(), model.Mark()));
         Assert.Equal(ModelWeights.Sha256(PracticeModel.Folder), model.WeightsHash);
         Assert.True(model is { CanTrain: true, WhyNot: null, Parameters: > 100_000, Blocks: 2, MaxPositions: 128 });
 
